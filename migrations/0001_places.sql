@@ -1,0 +1,247 @@
+-- The first schema: what was asked for (task), where each task is now (the places), how it ended (outcome),
+-- and what happened (event). ARCHITECTURE.md explains the idea; docs/state-machine.md draws the moves.
+--
+-- Facts (task, outcome, event) are inserted once and never updated; they are partitioned by root_id, so that old
+-- history is dropped whole, and every key of theirs leads with root_id because a unique key must hold the
+-- partition key. Places are narrow, short-lived rows; only they churn, so only they carry autovacuum settings.
+
+create type pgflow.state as enum (
+    'queued', 'running', 'scheduled', 'retrying', 'sleeping', 'waiting', 'throttled', 'paused', 'needs_attention',
+    'completed', 'failed', 'cancelled', 'skipped');
+
+create type pgflow.event_type as enum (
+    'task.started', 'task.completed', 'task.failed', 'task.retried', 'task.cancelled', 'task.skipped', 'task.released',
+    'task.redriven', 'task.paused', 'task.resumed', 'lease.expired', 'timer.created', 'timer.fired', 'step.completed',
+    'signal.received');
+
+-- ---------------------------------------------------------------------------------------------------- history
+
+create sequence pgflow.task_id_seq;
+
+create table pgflow.task (
+    id          bigint      not null default nextval('pgflow.task_id_seq'),
+    root_id     bigint      not null,
+    parent_id   bigint,
+    name        text        not null collate "C" check (name <> ''),
+    queue       text        not null collate "C" check (queue <> ''),
+    priority    smallint    not null check (priority between 0 and 3),
+    input       jsonb       not null,
+    size        integer,                            -- bytes of a bulky input, which travels alone; null: not bulky
+    created_at  timestamptz not null,
+    due_at      timestamptz,                        -- not to start before; null: at once
+    timeout     interval    check (timeout > interval '0'),
+    retry       jsonb,                              -- a retry policy of its own; null: the registered task's
+    key         text        collate "C",            -- the key it was started with, unique within its name
+    step        text        collate "C",            -- its name within the parent: step key or node
+    tags        jsonb,
+    actor       text,
+    trace       text,                               -- W3C traceparent of whoever asked
+    xid         xid8        not null default pg_current_xact_id(),
+    primary key (root_id, id),
+    check ((parent_id is null) = (root_id = id))
+) partition by range (root_id);
+
+create index task_child on pgflow.task (id) where parent_id is not null;
+create index task_parent on pgflow.task (root_id, parent_id, id) where parent_id is not null;
+create index task_key on pgflow.task (key) where key is not null;
+
+create table pgflow.outcome (
+    root_id     bigint       not null,
+    task_id     bigint       not null,
+    parent_id   bigint,
+    state       pgflow.state not null check (state in ('completed', 'failed', 'cancelled', 'skipped')),
+    attempt     smallint     not null,
+    output      jsonb,
+    error       jsonb,
+    finished_at timestamptz  not null,
+    primary key (root_id, task_id),
+    check ((state = 'failed') = (error is not null)),
+    check (output is null or state = 'completed')
+) partition by range (root_id);
+
+-- A full index on state would cost every completed task; these cost only the rare states.
+create index outcome_failed on pgflow.outcome (task_id) where state = 'failed';
+create index outcome_cancelled on pgflow.outcome (task_id) where state = 'cancelled';
+create index outcome_skipped on pgflow.outcome (task_id) where state = 'skipped';
+create index outcome_parent on pgflow.outcome (root_id, parent_id) where parent_id is not null;
+
+create sequence pgflow.event_id_seq;
+
+create table pgflow.event (
+    id          bigint            not null default nextval('pgflow.event_id_seq'),
+    root_id     bigint            not null,
+    task_id     bigint            not null,
+    type        pgflow.event_type not null,
+    attempt     smallint,
+    at          timestamptz       not null,
+    xid         xid8              not null default pg_current_xact_id(),
+    worker_id   bigint,
+    key         text              collate "C",
+    actor       text,
+    data        jsonb,
+    primary key (root_id, id),
+    check ((type = 'step.completed') <= (key is not null))
+) partition by range (root_id);
+
+-- The database itself refuses to record a step twice.
+create unique index event_step on pgflow.event (root_id, task_id, key) where type = 'step.completed';
+
+create table pgflow.partition (
+    lower         bigint      primary key,
+    upper         bigint      not null check (upper > lower),
+    made_at       timestamptz not null,
+    first_used_at timestamptz,                      -- when the leader first saw ids given out in it
+    idle_since    timestamptz                       -- when the leader first found it passed and without a live run
+);
+
+-- ----------------------------------------------------------------------------------------------------- places
+
+create table pgflow.ready (
+    seq         bigint   not null generated always as identity,
+    queue       text     not null collate "C",
+    priority    smallint not null,
+    task_id     bigint   primary key,
+    root_id     bigint   not null,
+    attempt     smallint not null check (attempt > 0),
+    crashes     smallint not null check (crashes >= 0)
+) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
+create index ready_lane on pgflow.ready (queue, priority, seq);
+
+create table pgflow.lease (
+    task_id     bigint      primary key,
+    root_id     bigint      not null,
+    parent_id   bigint,
+    epoch       bigint      not null,
+    attempt     smallint    not null check (attempt > 0),
+    crashes     smallint    not null check (crashes > 0),
+    worker_id   bigint      not null,
+    claimed_at  timestamptz not null,
+    deadline    timestamptz
+) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
+create index lease_worker on pgflow.lease (worker_id);
+create index lease_deadline on pgflow.lease (deadline) where deadline is not null;
+
+create table pgflow.delayed (
+    task_id     bigint       primary key,
+    root_id     bigint       not null,
+    due_at      timestamptz  not null,
+    reason      pgflow.state not null check (reason in ('scheduled', 'retrying', 'sleeping')),
+    attempt     smallint     not null check (attempt > 0),
+    crashes     smallint     not null check (crashes >= 0)
+) with (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
+create index delayed_due on pgflow.delayed (due_at);
+create index delayed_reason on pgflow.delayed (reason, task_id);
+
+-- A task waits if and only if needed > arrived. `added` and `suspended` tell what the last upsert did, so that
+-- whoever makes `arrived` cross `needed` can see it from the returned row alone.
+create table pgflow.inbox (
+    task_id     bigint   primary key,
+    root_id     bigint,
+    arrived     integer  not null default 0 check (arrived >= 0),
+    needed      integer,
+    wake_at     timestamptz,
+    attempt     smallint,
+    crashes     smallint,
+    added       integer  not null default 0,
+    suspended   boolean  not null default false,
+    check (needed is null or (root_id is not null and attempt is not null and crashes is not null))
+) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
+create index inbox_wake on pgflow.inbox (wake_at) where wake_at is not null;
+create index inbox_waiting on pgflow.inbox (task_id) where needed > arrived;
+
+create table pgflow.throttled (
+    task_id     bigint   primary key,
+    root_id     bigint   not null,
+    seq         bigint   not null generated always as identity,
+    key         text     not null collate "C",
+    queue       text     not null collate "C",
+    priority    smallint not null,
+    attempt     smallint not null check (attempt > 0),
+    crashes     smallint not null check (crashes >= 0)
+);
+create index throttled_key on pgflow.throttled (key, priority, seq);
+
+create table pgflow.parked (
+    task_id     bigint       primary key,
+    root_id     bigint       not null,
+    reason      pgflow.state not null check (reason in ('paused', 'needs_attention')),
+    since       timestamptz  not null,
+    actor       text,
+    detail      jsonb,
+    attempt     smallint     not null check (attempt > 0),
+    crashes     smallint     not null check (crashes >= 0)
+);
+
+-- ------------------------------------------------------------------------------------------------- registries
+
+create table pgflow.queue (
+    name        text        primary key collate "C" check (name <> ''),
+    paused_at   timestamptz,
+    paused_by   text,
+    created_at  timestamptz not null
+);
+
+create table pgflow.lane (
+    queue       text     not null collate "C",
+    priority    smallint not null,
+    safe        bigint   not null,                  -- nothing below it is or will become visible in ready
+    primary key (queue, priority)
+);
+
+create table pgflow.worker (
+    id          bigint      primary key,            -- random, new at every start of an executor process
+    host        text        not null,
+    pid         integer     not null,
+    version     text        not null,
+    queues      text[]      not null,
+    tasks       text[]      not null,
+    concurrency integer     not null check (concurrency > 0),
+    started_at  timestamptz not null,
+    seen_at     timestamptz not null,
+    lease_until timestamptz not null,
+    closed_at   timestamptz,                        -- ended in order, or reaped: it can never renew again
+    closed_why  text,
+    running     integer     not null default 0,
+    floors      jsonb       not null default '{}',  -- {queue: [floor of priority 0, 1, 2, 3]}
+    check ((closed_at is null) = (closed_why is null))
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
+create index worker_open on pgflow.worker (lease_until) where closed_at is null;
+create index worker_closed on pgflow.worker (closed_at) where closed_at is not null;
+
+-- Who has nothing to do and would like to be woken. Consumed by whoever makes a task ready.
+create table pgflow.idle (
+    queue       text        not null collate "C",
+    since       timestamptz not null,
+    channel     text        not null
+) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0);
+create index idle_queue on pgflow.idle (queue, since);
+
+-- What a heart still has to tell its executors.
+create table pgflow.cancellation (
+    worker_id   bigint      not null,
+    task_id     bigint      not null,
+    epoch       bigint      not null,
+    at          timestamptz not null,
+    primary key (worker_id, task_id, epoch)
+);
+
+create table pgflow.leader (
+    one         boolean     primary key default true check (one),
+    term        bigint      not null,
+    host        text        not null,
+    pid         integer     not null,
+    backend_pid integer     not null,
+    since       timestamptz not null,
+    seen_at     timestamptz not null
+) with (fillfactor = 50);
+
+create table pgflow.idempotency (
+    scope        text        not null collate "C",
+    key          text        not null collate "C" check (key <> ''),
+    task_id      bigint      not null,
+    root_id      bigint      not null,
+    request_hash bytea       not null,
+    expires_at   timestamptz,                       -- null: held until its task has an outcome
+    primary key (scope, key)
+);
+create index idempotency_expires on pgflow.idempotency (expires_at) where expires_at is not null;

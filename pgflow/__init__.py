@@ -1,0 +1,67 @@
+"""pgflow: a task queue and workflow engine on the Postgres you already run.
+
+Example:
+    >>> from pgflow import App, RetryPolicy
+    >>> app = App()
+    >>> @app.task(queue="mail", retry=RetryPolicy(5, base=1, cap=300), timeout="30s")
+    ... def send_email(to: str, template: str) -> str:
+    ...     return f"{template} to {to}"
+    >>> client = app.client()                                                # doctest: +SKIP
+    >>> handle = client.enqueue(send_email, "ann@example.com", "welcome")    # doctest: +SKIP
+    >>> client.result(handle, timeout=30)                                    # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pgflow.backoff import NO_RETRY, RetryPolicy
+    from pgflow.errors import Fatal, PgflowError, RetryLater
+    from pgflow.model import Priority, State
+    from pgflow.sdk.app import App
+    from pgflow.sdk.async_client import AsyncClient
+    from pgflow.sdk.attempt import Attempt, current
+    from pgflow.sdk.client import Client
+    from pgflow.sdk.task import Task
+    from pgflow.sdk.verbs import Handle
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "NO_RETRY",
+    "App",
+    "AsyncClient",
+    "Attempt",
+    "Client",
+    "Fatal",
+    "Handle",
+    "PgflowError",
+    "Priority",
+    "RetryLater",
+    "RetryPolicy",
+    "State",
+    "Task",
+    "current",
+]
+
+# Loaded when first asked for, so that a command such as `pgflow --help` does not wait for what it never uses.
+_HOMES = {
+    "pgflow.backoff": ("NO_RETRY", "RetryPolicy"),
+    "pgflow.errors": ("Fatal", "PgflowError", "RetryLater"),
+    "pgflow.model": ("Priority", "State"),
+    "pgflow.sdk.app": ("App",),
+    "pgflow.sdk.async_client": ("AsyncClient",),
+    "pgflow.sdk.attempt": ("Attempt", "current"),
+    "pgflow.sdk.client": ("Client",),
+    "pgflow.sdk.task": ("Task",),
+    "pgflow.sdk.verbs": ("Handle",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(home), name)
+    raise AttributeError(f"module 'pgflow' has no attribute {name!r}")

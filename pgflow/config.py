@@ -1,0 +1,98 @@
+"""Settings: one class, read from the environment (`PGFLOW_*`) or a `.env` file, given whole to whoever needs it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from pgflow.errors import ConfigError
+
+SCHEMA_PATTERN = re.compile(r"[a-z_][a-z0-9_]{0,47}")
+
+
+class Settings(BaseSettings):
+    """Everything that can be set from outside. Durations are seconds."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PGFLOW_", env_file=".env", extra="ignore", frozen=True, populate_by_name=True
+    )
+
+    database_url: str | None = Field(
+        default=None, validation_alias=AliasChoices("PGFLOW_DATABASE_URL", "DATABASE_URL"), repr=False
+    )
+    """Where the engine's schema lives; may point at a pooler."""
+    direct_url: str | None = Field(default=None, repr=False)
+    """A direct connection for LISTEN and the leader, where `database_url` points at a transaction pooler."""
+    redis_url: Annotated[list[str], NoDecode] = Field(default_factory=list, repr=False)
+    """One or more Redis nodes, comma-separated; none: Postgres does their work too."""
+    schema_name: str = Field(default="pgflow", validation_alias=AliasChoices("PGFLOW_SCHEMA", "schema_name"))
+    """One schema is one engine."""
+    pooled: bool = False
+    """`database_url` is a transaction pooler: no prepared statements and no session settings there."""
+
+    lease: float = Field(default=30.0, ge=1, le=3600)
+    """How long a silent worker keeps its tasks."""
+    heartbeat: float = Field(default=10.0, gt=0, le=1200)
+    """How often an idle worker renews; a busy one renews each second."""
+    safety_poll: float = Field(default=5.0, gt=0, le=3600)
+    """How long a lost wake-up may delay a task."""
+    max_crashes: int = Field(default=3, ge=1, le=100)
+    """Worker deaths after which a task is dead-lettered as poison."""
+    payload_limit: int = Field(default=1024 * 1024, ge=1024, le=256 * 1024 * 1024)
+    """The largest argument list or result, in bytes of JSON."""
+    retention: float = Field(default=14 * 86400.0, ge=60)
+    """How long history is kept once nothing in its partition is live."""
+    drain: float = Field(default=25.0, ge=0)
+    """How long SIGTERM waits for running handlers before they are released."""
+
+    @field_validator("redis_url", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("schema_name")
+    @classmethod
+    def _plain_name(cls, value: str) -> str:
+        if not SCHEMA_PATTERN.fullmatch(value):
+            raise ValueError("a schema's name is lower-case letters, digits and underscores, at most 48")
+        return value
+
+    @property
+    def listen_url(self) -> str | None:
+        """Where LISTEN and session locks work."""
+        return self.direct_url or self.database_url
+
+    def require_url(self) -> str:
+        """The database's URL, or a ConfigError that says how to give one."""
+        if not self.database_url:
+            raise ConfigError(
+                "no database is configured",
+                hint="set PGFLOW_DATABASE_URL=postgresql://user:password@host/database, or use `pgflow dev`",
+            )
+        return self.database_url
+
+
+URL_FILE = Path(".pgflow", "url")
+"""Where `pgflow dev` leaves the URL of its embedded database, readable for its user alone, while it runs."""
+
+
+def load(**given: object) -> Settings:
+    """Settings from the environment, overridden by what is given (None counts as not given).
+
+    Without a database URL, that of a `pgflow dev` running in this folder is used.
+
+    Raises:
+        ConfigError: a setting makes no sense; the text names it.
+    """
+    try:
+        settings = Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+        if settings.database_url is None and URL_FILE.is_file():
+            settings = settings.model_copy(update={"database_url": URL_FILE.read_text().strip()})
+        return settings
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ConfigError(f"bad settings: {problems}", hint="see .env.example for every setting") from None

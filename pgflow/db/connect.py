@@ -1,0 +1,130 @@
+"""Engine connections: how they are opened, and the planner settings no hot statement may go without.
+
+The places are empty one second and full the next, and a generic plan cached while they were empty stays. So engine
+connections refuse the scans whose cost depends on how full a table is, never start the JIT, and plan once. Users'
+own SQL must never run under these settings.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+from typing import Any
+
+import orjson
+import psycopg
+from psycopg.types.json import set_json_loads
+from psycopg_pool import AsyncConnectionPool, ConnectionPool
+
+from pgflow.config import Settings
+from pgflow.db.failures import translated
+
+PLANNER = {
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "jit": "off",
+    "plan_cache_mode": "force_generic_plan",
+}
+# A peer that vanished without a word is noticed within seconds, on both ends.
+_KEEPALIVE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15000,
+}
+_SERVER_KEEPALIVE = {"tcp_keepalives_idle": "2", "tcp_keepalives_interval": "1", "tcp_keepalives_count": "3"}
+
+
+def _options(settings: Settings, direct: bool, extra: dict[str, str]) -> str:
+    if settings.pooled and not direct:
+        return ""  # poolers refuse start-up options: there the role or database carries them (see doctor)
+    return " ".join(f"-c {name}={value}" for name, value in {**PLANNER, **_SERVER_KEEPALIVE, **extra}.items())
+
+
+def _prepare_threshold(settings: Settings, direct: bool) -> int | None:
+    return None if settings.pooled and not direct else 1
+
+
+def _arguments(settings: Settings, purpose: str, direct: bool, extra: dict[str, str]) -> dict[str, Any]:
+    return {
+        "autocommit": True,
+        "application_name": f"pgflow {purpose} {socket.gethostname()}:{os.getpid()}"[:63],
+        "options": _options(settings, direct, extra),
+        "prepare_threshold": _prepare_threshold(settings, direct),
+        **_KEEPALIVE,
+    }
+
+
+def _configure(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
+    set_json_loads(orjson.loads, connection)
+
+
+async def _configure_async(connection: psycopg.AsyncConnection[Any]) -> None:
+    _configure(connection)
+
+
+async def open_async(
+    settings: Settings, purpose: str, *, direct: bool = False, **server_settings: str
+) -> psycopg.AsyncConnection[Any]:
+    """An autocommit engine connection.
+
+    Args:
+        settings: where to.
+        purpose: shown in pg_stat_activity, as in `claim` or `leader`.
+        direct: go around a pooler, for LISTEN and session locks.
+        server_settings: more `SET`s, such as `statement_timeout="30s"`.
+    """
+    url = settings.listen_url if direct else settings.require_url()
+    with translated():
+        connection = await psycopg.AsyncConnection.connect(
+            url or settings.require_url(), **_arguments(settings, purpose, direct, server_settings)
+        )
+    _configure(connection)
+    return connection
+
+
+def open_sync(
+    settings: Settings, purpose: str, *, direct: bool = False, **server_settings: str
+) -> psycopg.Connection[Any]:
+    """An autocommit engine connection for sync code."""
+    url = settings.listen_url if direct else settings.require_url()
+    with translated():
+        connection = psycopg.Connection.connect(
+            url or settings.require_url(), **_arguments(settings, purpose, direct, server_settings)
+        )
+    _configure(connection)
+    return connection
+
+
+def _dead(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> bool:
+    """Whether a resting connection has something to say: nearly always that it was closed. Costs no round trip."""
+    readable, _, _ = select.select([connection.fileno()], [], [], 0)
+    return bool(readable)
+
+
+def _check(connection: psycopg.Connection[Any]) -> None:
+    if _dead(connection):
+        ConnectionPool.check_connection(connection)
+
+
+async def _check_async(connection: psycopg.AsyncConnection[Any]) -> None:
+    if _dead(connection):
+        await AsyncConnectionPool.check_connection(connection)
+
+
+def pool_sync(settings: Settings, size: int = 4) -> ConnectionPool[psycopg.Connection[Any]]:
+    """A pool of engine connections, opened at first use."""
+    return ConnectionPool(
+        settings.require_url(), min_size=0, max_size=size, open=False, timeout=15, configure=_configure,
+        kwargs=_arguments(settings, "client", False, {}), check=_check, name="pgflow",
+    )  # fmt: skip
+
+
+def pool_async(settings: Settings, size: int = 4) -> AsyncConnectionPool[psycopg.AsyncConnection[Any]]:
+    """A pool of async engine connections, opened at first use."""
+    return AsyncConnectionPool(
+        settings.require_url(), min_size=0, max_size=size, open=False, timeout=15, configure=_configure_async,
+        kwargs=_arguments(settings, "client", False, {}), check=_check_async, name="pgflow",
+    )  # fmt: skip

@@ -1,0 +1,76 @@
+"""Looking at tasks, runs, queues and workers, as rows for people: dictionaries with the views' column names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pgflow.db.call import Call, Rows
+from pgflow.errors import ArgumentError
+from pgflow.model import State
+
+Row = dict[str, Any]
+
+_LISTED = (
+    "id", "root_id", "parent_id", "name", "queue", "priority", "state", "attempt", "crashes", "key", "tags", "created_at",
+    "due_at", "claimed_at", "worker_id", "lease_expires_at", "finished_at",
+)  # fmt: skip
+
+
+def _rows(columns: Sequence[str], rows: Rows) -> list[Row]:
+    return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+def tasks(
+    *, roots_only: bool = False, state: str | None = None, name: str | None = None, queue: str | None = None,
+    run_id: int | None = None, before: int | None = None, limit: int = 50,
+) -> Call[list[Row]]:  # fmt: skip
+    """Tasks, newest first.
+
+    Args:
+        roots_only: only runs.
+        state: only those in this state.
+        name: only those of this name.
+        queue: only those of this queue.
+        run_id: only those of this run.
+        before: only those with a smaller id: the last one of the previous page.
+        limit: how many at most.
+
+    Raises:
+        ArgumentError: there is no such state.
+    """
+    if state is not None and state not in State.__members__.values():
+        raise ArgumentError(f"no state {state!r}", hint=f"one of: {', '.join(State)}")
+    params = {
+        "roots_only": roots_only, "state": state, "name": name, "queue": queue, "run": run_id, "before": before,
+        "limit": limit,
+    }  # fmt: skip
+    return Call("task/list", params, lambda rows: _rows(_LISTED, rows), literal=True)
+
+
+def task(root_id: int, task_id: int) -> Call[Row | None]:
+    """One task with its input, output and error."""
+    columns = (*_LISTED, "step", "actor", "input", "output", "error", "retry", "timeout")
+    params = {"root": root_id, "task": task_id}
+    return Call("task/show", params, lambda rows: _rows(columns, rows)[0] if rows else None)
+
+
+def events(root_id: int, task_id: int | None = None) -> Call[list[Row]]:
+    """What happened in a run, or to one of its tasks, in order."""
+    columns = ("id", "task_id", "at", "type", "attempt", "worker_id", "key", "actor", "data")
+    return Call("event/list", {"root": root_id, "task": task_id}, lambda rows: _rows(columns, rows))
+
+
+def queues() -> Call[list[Row]]:
+    """Every queue that has a task, a worker or a setting."""
+    columns = ("name", "queued", "running", "delayed", "oldest", "workers", "paused_at", "paused_by")
+    return Call("queue/list", {}, lambda rows: _rows(columns, rows))
+
+
+def workers() -> Call[list[Row]]:
+    """Every worker that is open, or was closed within the last day."""
+    columns = (
+        "id", "host", "pid", "version", "queues", "concurrency", "running", "started_at", "seen_at", "lease_until",
+        "closed_at", "closed_why", "tasks",
+    )  # fmt: skip
+    return Call("worker/list", {}, lambda rows: _rows(columns, rows))

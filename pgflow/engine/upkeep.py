@@ -1,0 +1,67 @@
+"""The statements of housekeeping: partitions, and rows that nobody will come for."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pgflow.db.call import Call
+
+HISTORY = ("task", "outcome", "event")
+
+
+class Partition(NamedTuple):
+    """A stretch of run ids whose history lies in tables of its own.
+
+    Args:
+        lower: the first id.
+        upper: the first id beyond.
+        given: the last id given out anywhere.
+        age: seconds since ids were first given out in it.
+        idle: seconds since ids have moved past it and no run in it has been live; None while one is.
+    """
+
+    lower: int
+    upper: int
+    given: int
+    age: float | None
+    idle: float | None
+
+    @property
+    def number(self) -> int:
+        """What its tables' names end in."""
+        return self.lower // (self.upper - self.lower)
+
+
+def make_partitions(ahead: int) -> Call[int]:
+    """Make partitions ahead. Returns how many were made."""
+    return Call("partition/make", {"ahead": ahead}, lambda rows: int(rows[0][0]))
+
+
+def note_partitions() -> Call[None]:
+    """Bring the registry up to date."""
+    return Call("partition/note", {}, lambda _: None)
+
+
+def partitions() -> Call[list[Partition]]:
+    """Every partition, oldest first."""
+    return Call("partition/status", {}, lambda rows: [Partition(*row) for row in rows])
+
+
+def turn_partition(age: float) -> Call[bool]:
+    """Move on to the next partition when the present one was first used more than `age` seconds ago."""
+    return Call("partition/turn", {"age": age}, bool)
+
+
+def forget_partition(lower: int) -> Call[None]:
+    """Take a dropped partition off the registry."""
+    return Call("partition/forget", {"lower": lower}, lambda _: None)
+
+
+def sweeps() -> list[Call[None]]:
+    """What clears away rows that nobody will come for, a bounded number each."""
+    return [
+        Call("housekeeping/idle", {}, lambda _: None),
+        Call("housekeeping/inbox", {}, lambda _: None),
+        Call("housekeeping/keys", {}, lambda _: None),
+        Call("housekeeping/workers", {}, lambda _: None),
+    ]

@@ -1,0 +1,125 @@
+"""Every error pgflow raises on purpose. Each says what is wrong, where, and what to do.
+
+`str(error)` is the whole message for a person: the problem, then the hint when there is one. The CLI prints
+it after `error:`, without a traceback; the API turns it into a problem document.
+"""
+
+from __future__ import annotations
+
+
+class PgflowError(Exception):
+    """Base of all of pgflow's own errors.
+
+    Args:
+        message: what is wrong, and where.
+        hint: what to do about it, if there is one thing to do.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message if hint is None else f"{message}\n  -> {hint}")
+        self.message = message
+        self.hint = hint
+
+
+class ConfigError(PgflowError):
+    """A setting is missing or makes no sense."""
+
+
+class DatabaseUnavailable(PgflowError):
+    """The database could not be reached, or was lost midway."""
+
+
+class SchemaError(PgflowError):
+    """The schema is missing, behind, or newer than this version of pgflow."""
+
+
+class PermissionDenied(PgflowError):
+    """The database role may not do this."""
+
+
+class EmbeddedError(PgflowError):
+    """The embedded Postgres or Valkey could not be found or started."""
+
+
+class AppLoadError(PgflowError):
+    """A user's module could not be imported, or holds no app."""
+
+
+class RegistrationError(PgflowError):
+    """A task is declared wrongly: a bad name, queue, retry policy, signature or a name taken twice."""
+
+
+class UnknownTask(PgflowError):
+    """No task of that name is registered."""
+
+
+class NotFound(PgflowError):
+    """There is no such run, task, queue or worker."""
+
+
+class ArgumentError(PgflowError):
+    """The arguments do not fit the task's signature, or do not decode to its annotations."""
+
+
+class PayloadError(PgflowError):
+    """A value cannot be stored as JSON.
+
+    Args:
+        message: what is wrong with the value.
+        path: where it is, as in `$.order.lines[3].price`.
+    """
+
+    def __init__(self, message: str, *, path: str = "$", hint: str | None = None) -> None:
+        super().__init__(f"{path}: {message}", hint=hint)
+        self.path = path
+
+
+class ResultTimeout(PgflowError):
+    """The run had no outcome yet when the time to wait for it was over. The run goes on."""
+
+
+class TaskFailed(PgflowError):
+    """The run whose result was asked for failed.
+
+    Attributes:
+        task_id: the failed task.
+        error: the stored error: `type`, `message`, `traceback`, `reason`.
+    """
+
+    def __init__(self, task_id: int, error: dict[str, object]) -> None:
+        super().__init__(f"task {task_id} failed: {error.get('type')}: {error.get('message')}")
+        self.task_id = task_id
+        self.error = error
+
+
+class TaskCancelled(PgflowError):
+    """The run whose result was asked for was cancelled."""
+
+
+class LeaseLost(PgflowError):
+    """This worker's lease on the task is gone; whatever it still writes is refused."""
+
+
+class RetryLater(Exception):
+    """Raised by a handler to be tried again.
+
+    It counts as an attempt, so the retry policy's `max_attempts` still ends it.
+
+    Args:
+        after: seconds until the next attempt; the retry policy's backoff if not given.
+
+    Example:
+        >>> raise RetryLater("rate limited", after=30)  # doctest: +SKIP
+    """
+
+    def __init__(self, message: str = "", *, after: float | None = None) -> None:
+        super().__init__(message or "to be retried")
+        self.after = after
+
+
+class Fatal(Exception):
+    """Raised by a handler whose task must not be retried: it fails at once, whatever the retry policy says.
+
+    Example:
+        >>> raise Fatal("no such customer")  # doctest: +SKIP
+    """

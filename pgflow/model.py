@@ -1,0 +1,123 @@
+"""The words of the engine as types: states, events, priorities, and the rows that statements return."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum, StrEnum
+from typing import Any, NamedTuple
+
+
+class State(StrEnum):
+    """Where a task is. The same names as the SQL type `pgflow.state`."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SCHEDULED = "scheduled"
+    RETRYING = "retrying"
+    SLEEPING = "sleeping"
+    WAITING = "waiting"
+    THROTTLED = "throttled"
+    PAUSED = "paused"
+    NEEDS_ATTENTION = "needs_attention"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    SKIPPED = "skipped"
+
+    @property
+    def final(self) -> bool:
+        """Whether a task in this state has its outcome."""
+        return self in FINAL_STATES
+
+
+FINAL_STATES = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED, State.SKIPPED})
+
+
+class EventType(StrEnum):
+    """What happened to a task. The same names as the SQL type `pgflow.event_type`."""
+
+    TASK_STARTED = "task.started"
+    TASK_COMPLETED = "task.completed"
+    TASK_FAILED = "task.failed"
+    TASK_RETRIED = "task.retried"
+    TASK_CANCELLED = "task.cancelled"
+    TASK_SKIPPED = "task.skipped"
+    TASK_RELEASED = "task.released"
+    TASK_REDRIVEN = "task.redriven"
+    TASK_PAUSED = "task.paused"
+    TASK_RESUMED = "task.resumed"
+    LEASE_EXPIRED = "lease.expired"
+    TIMER_CREATED = "timer.created"
+    TIMER_FIRED = "timer.fired"
+    STEP_COMPLETED = "step.completed"
+    SIGNAL_RECEIVED = "signal.received"
+
+
+class Priority(IntEnum):
+    """How urgent a task is within its queue; the lower the number, the earlier it is claimed."""
+
+    CRITICAL = 0
+    HIGH = 1
+    NORMAL = 2
+    LOW = 3
+
+
+class Lane(NamedTuple):
+    """A queue and a priority: what a claim scans."""
+
+    queue: str
+    priority: int
+
+
+class Claimed(NamedTuple):
+    """A leased task as the claim returns it. `(task_id, epoch)` and the worker's id are its fence."""
+
+    task_id: int
+    epoch: int
+    root_id: int
+    attempt: int
+    crashes: int
+    name: str
+    queue: str
+    priority: int
+    input: dict[str, Any] | None
+    """The arguments; None when too bulky to travel with a batch, to be fetched when the task's turn comes."""
+    timeout: float | None
+    retry: dict[str, Any] | None
+    trace: str | None
+    key: str | None
+
+
+class Settlement(NamedTuple):
+    """How a lease ends: what the settler hands to the database.
+
+    Args:
+        task_id: the task.
+        epoch: the lease's epoch.
+        state: a final state, or the place it moves to: `retrying`, `sleeping` and `scheduled` (after `delay`),
+            `waiting` (until `needed` have arrived, at most for `delay`), `queued` (released at once).
+        output: the result as JSON text.
+        error: the error as JSON text, of a failed or retried attempt.
+        delay: seconds.
+        needed: arrivals in all at which a waiting task wakes.
+    """
+
+    task_id: int
+    epoch: int
+    state: State
+    output: bytes = b"null"
+    error: bytes = b"null"
+    delay: float | None = None
+    needed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a task ended."""
+
+    state: State
+    output: Any
+    error: dict[str, Any] | None
+    attempt: int
+    finished_at: datetime

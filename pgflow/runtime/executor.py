@@ -1,0 +1,201 @@
+"""The executor: the process that runs handlers. Fetcher, runner and settler around one event loop.
+
+It is a child of a supervisor, which renews its lease from outside, so that a handler which blocks the loop or holds
+the GIL loses nothing. It lives and dies with one worker id: when the id was reaped, the supervisor ends the process
+and starts another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+
+from pgflow import __version__, logs
+from pgflow.config import Settings
+from pgflow.engine import workers
+from pgflow.errors import PgflowError
+from pgflow.model import Lane
+from pgflow.process import die_with_parent
+from pgflow.runtime.fetcher import Fetcher
+from pgflow.runtime.floors import Floors
+from pgflow.runtime.lanes import LaneOrder
+from pgflow.runtime.protocol import Line, Message
+from pgflow.runtime.runner import Runner
+from pgflow.runtime.settler import Settler
+from pgflow.sdk import loading
+from pgflow.sdk.task import Task
+
+log = structlog.get_logger("pgflow")
+
+PULSE = 1.0
+STALE_BACKLOG = 3.0
+"""Seconds after which prefetched tasks that no slot has taken are given back to other workers."""
+
+
+class Executor:
+    """One worker: claims, runs and settles until drained.
+
+    Args:
+        settings: the settings in force.
+        tasks: what it has code for.
+        weights: the queues it serves, with their weights; all queues of its tasks when empty.
+        concurrency: how many handlers at once.
+    """
+
+    def __init__(
+        self, settings: Settings, tasks: Mapping[str, Task[..., Any]], weights: Mapping[str, float], concurrency: int
+    ) -> None:
+        self.settings = settings
+        self.worker_id = secrets.randbits(62)
+        queues = dict(weights) or {task.queue: 1.0 for task in tasks.values()} or {"default": 1.0}
+        self.lanes = LaneOrder(queues)
+        self.floors = Floors()
+        self.settler = Settler(settings, self.worker_id)
+        self.runner = Runner(
+            tasks, self.settler, concurrency=concurrency, worker_id=self.worker_id,
+            inputs=lambda claimed: self.fetcher.fetch_input(claimed), on_room=lambda: self.fetcher.wake(),
+        )  # fmt: skip
+        self.fetcher = Fetcher(settings, self.worker_id, self.lanes, self.runner, self.settler, self.floors)
+        self._tasks = tasks
+        self._loops: list[asyncio.Task[None]] = []
+
+    async def register(self) -> None:
+        """Make the worker known; before anything is claimed."""
+        await self.settler.link.run(
+            workers.register(
+                self.worker_id, host=socket.gethostname(), pid=os.getpid(), version=__version__,
+                queues=self.lanes.queues, tasks=sorted(self._tasks), concurrency=self.runner.concurrency,
+                lease=self.settings.lease,
+            )
+        )  # fmt: skip
+
+    def start(self) -> None:
+        """Begin to claim."""
+        self._loops = [asyncio.create_task(service.run()) for service in (self.fetcher, self.settler)]
+
+    async def wait(self) -> None:
+        """Until a loop ends, which it does by itself only by an error."""
+        done, _ = await asyncio.wait(self._loops, return_when=asyncio.FIRST_COMPLETED)
+        for loop in done:
+            loop.result()
+
+    async def drain(self, seconds: float) -> None:
+        """Stop claiming, finish or release what is in hand, commit all that is known."""
+        self.fetcher.finish()
+        await asyncio.wait(self._loops[:1])
+        await self.runner.drain(seconds)
+        await self.settler.drained()
+        self.settler.finish()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+
+    def take(self, answer: Mapping[str, Any]) -> None:
+        """Take over what the database said to the heart's last beat."""
+        self.floors.learn_safe({Lane(queue, priority): seq for queue, priority, seq in answer["safe"]})
+        paused = frozenset(answer["paused"])
+        if paused != self.lanes.paused:
+            self.lanes.paused = paused
+            self.fetcher.wake()
+
+    def pulse(self) -> dict[str, Any]:
+        """What the heart should know."""
+        runner = self.runner
+        if runner.backlog and asyncio.get_running_loop().time() - runner.backlog_since > STALE_BACKLOG:
+            runner.give_back()
+        return {"running": runner.in_hand, "floors": self.floors.published(self.lanes.queues)}
+
+
+async def _serve(line: Line) -> None:
+    setup = await line.hear()
+    if setup is None:
+        return
+    settings = Settings(**setup["settings"])
+    logs.configure(setup["log_format"])
+    try:
+        tasks = loading.load(setup["targets"])
+    except PgflowError as error:
+        line.say("failed", error=str(error))
+        await asyncio.sleep(0.1)
+        return
+    executor = Executor(settings, tasks, setup["weights"], setup["concurrency"])
+    while True:
+        try:
+            await executor.register()
+            break
+        except PgflowError as error:
+            log.warning("cannot register yet", error=str(error).splitlines()[0])
+            await asyncio.sleep(1.0)
+    line.say("hello", worker_id=executor.worker_id, queues=executor.lanes.queues, tasks=sorted(tasks))
+    executor.start()
+    gc.freeze()  # what was imported stays: the collector need not walk it again
+
+    draining = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, draining.set)
+    talk = asyncio.create_task(_listen(line, executor, draining))
+    beat = asyncio.create_task(_pulse(line, executor))
+    failed = asyncio.create_task(executor.wait())
+    drain = asyncio.create_task(draining.wait())
+    done, _ = await asyncio.wait({talk, failed, drain}, return_when=asyncio.FIRST_COMPLETED)
+    if failed in done:
+        failed.result()
+    if drain in done:
+        await executor.drain(settings.drain)
+        line.say("bye", worker_id=executor.worker_id)
+        await asyncio.sleep(0.05)
+    beat.cancel()
+
+
+async def _listen(line: Line, executor: Executor, draining: asyncio.Event) -> None:
+    """Hear the supervisor; returns when it is gone."""
+    while (message := await line.hear()) is not None:
+        _obey(message, executor, draining)
+
+
+def _obey(message: Message, executor: Executor, draining: asyncio.Event) -> None:
+    match message["kind"]:
+        case "answer":
+            executor.take(message)
+        case "cancel":
+            executor.runner.cancel(message["task_id"], message["epoch"])
+        case "drain":
+            draining.set()
+
+
+async def _pulse(line: Line, executor: Executor) -> None:
+    while True:
+        line.say("pulse", **executor.pulse())
+        await asyncio.sleep(PULSE)
+
+
+def main() -> None:
+    """Entry point of the child process; its end of the line is the file descriptor in argv."""
+    die_with_parent()
+    end = socket.socket(fileno=int(sys.argv[1]))
+
+    async def run() -> None:
+        await _serve(await Line.over(end))
+
+    if sys.platform == "win32":
+        asyncio.run(run())
+    else:
+        import uvloop
+
+        uvloop.run(run())
+    # Threads of handlers that could not be interrupted must not keep the process.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

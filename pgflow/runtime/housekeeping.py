@@ -1,0 +1,78 @@
+"""A duty of the leader, on a connection of its own: partitions made ahead, old history dropped, leftovers cleared.
+
+Everything here is idempotent and harmless if two do it; slow, so never on the leader's connection.
+"""
+
+from __future__ import annotations
+
+import structlog
+from psycopg import errors as pg
+from psycopg import sql
+
+from pgflow.config import Settings
+from pgflow.db.migrations import PARTITIONS_AHEAD
+from pgflow.engine import upkeep
+from pgflow.errors import PermissionDenied
+from pgflow.runtime.link import Link
+from pgflow.runtime.service import Service
+
+log = structlog.get_logger("pgflow")
+
+EVERY = 60.0
+PARTITIONS_A_RETENTION = 14
+"""How many partitions one retention period is cut into: what is dropped is at most that fraction too old."""
+
+
+class Housekeeping(Service):
+    """Keeps the schema in order while its process leads."""
+
+    name = "housekeeping"
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self._settings = settings
+        self.link = Link(settings, "housekeeping", direct=True, statement_timeout="120s", lock_timeout="2s")
+
+    async def tick(self) -> float:
+        """Do all of it once."""
+        run = self.link.run
+        await run(upkeep.make_partitions(PARTITIONS_AHEAD))
+        await run(upkeep.note_partitions())
+        await run(upkeep.turn_partition(self._settings.retention / PARTITIONS_A_RETENTION))
+        for partition in await run(upkeep.partitions()):
+            if partition.idle is not None and partition.idle > self._settings.retention:
+                await self._drop(partition)
+        for sweep in upkeep.sweeps():
+            await run(sweep)
+        return EVERY
+
+    async def _drop(self, partition: upkeep.Partition) -> None:
+        """Detach without blocking anybody, then drop. Begun and not finished, it is finished the next time."""
+        connection = await self.link.connection()
+        schema = self._settings.schema_name
+        try:
+            for parent in upkeep.HISTORY:
+                whole = sql.Identifier(schema, parent)
+                part = sql.Identifier(schema, f"{parent}_{partition.number}")
+                for how in ("concurrently", "finalize"):
+                    try:
+                        await connection.execute(
+                            sql.SQL("alter table {} detach partition {} {}").format(whole, part, sql.SQL(how))
+                        )
+                        break
+                    except (pg.UndefinedTable, pg.ObjectNotInPrerequisiteState, pg.ObjectInUse):
+                        continue  # detached already, or half detached by one that was interrupted
+                await connection.execute(sql.SQL("drop table if exists {}").format(part))
+            await self.link.run(upkeep.forget_partition(partition.lower))
+            log.info("dropped old history", first_run=partition.lower, last_run=partition.upper - 1)
+        except pg.LockNotAvailable:
+            log.info("old history is in use; dropped later", first_run=partition.lower)
+        except (pg.InsufficientPrivilege, PermissionDenied):
+            log.warning(
+                "old history was not dropped: this role does not own the schema",
+                hint="let the scheduler connect as a member of the owner role",
+            )
+
+    async def stop(self) -> None:
+        """Close the connection."""
+        await self.link.close()

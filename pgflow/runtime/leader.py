@@ -1,0 +1,158 @@
+"""The leader: the one candidate whose connection holds the session's advisory lock.
+
+Model: leading is an optimisation, never the safety. Everything the leader decides runs on that very connection, in
+short statements, so losing the connection loses both the lock and the means to act; and each of its moves is one
+statement that finds and moves rows in one step, harmless if two did it. A term number, visible in `pgflow.leader`,
+grows with each new leader.
+
+Every supervisor is a candidate and tries for the lock every few seconds. Elected, it runs its duties each tick: timers
+that are due, workers and deadlines that ran out, stragglers below the floors; and it rests until the next instant at
+which something falls due, at most `SAFETY_TICK`. Before it rests it leaves a row in `pgflow.idle`; whoever schedules
+something sooner consumes the row and wakes it. It then looks once more, because what committed in between may not have
+seen the row.
+
+Failure handling: any error on the connection ends the term; the service loop waits the outage out and stands again.
+Housekeeping, which is slow and idempotent, has a service and a connection of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from typing import Any
+
+import psycopg
+import structlog
+from psycopg import sql
+
+from pgflow.config import Settings
+from pgflow.engine import leadership, workers
+from pgflow.runtime.housekeeping import Housekeeping
+from pgflow.runtime.link import Link
+from pgflow.runtime.reaper import Reaper
+from pgflow.runtime.service import Service
+from pgflow.runtime.stragglers import Stragglers
+from pgflow.runtime.timers import Timers
+
+log = structlog.get_logger("pgflow")
+
+CANDIDACY = 3.0
+BUSY_TICK = 1.0
+SAFETY_TICK = 5.0
+SETTLING_DOWN = (0.004, 0.02, 0.1, 0.5)
+SEEN = 5.0
+
+
+class Leader(Service):
+    """Stands for election, and leads while elected."""
+
+    name = "leader"
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self._settings = settings
+        self.channel = f"{settings.schema_name}.leader.{socket.gethostname()}.{os.getpid()}"[:63]
+        self.link = Link(settings, "leader", direct=True, on_open=self._listen, statement_timeout="10s")
+        self.term: int | None = None
+        self._opened = 0
+        self._timers = Timers()
+        self._reaper = Reaper(settings)
+        self._stragglers = Stragglers()
+        self._housekeeping = Housekeeping(settings)
+        self._housekeeper: asyncio.Task[None] | None = None
+        self._seq = -1
+        self._looks = 0
+        self._seen_at = 0.0
+
+    async def _listen(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        connection.add_notify_handler(lambda _: None)
+        await connection.execute(sql.SQL("listen {}").format(sql.Identifier(self.channel)))
+
+    async def tick(self) -> float:
+        """Stand for election, or do what is due."""
+        if self.term is not None and (self.link.opened != self._opened or self.link.descriptor() is None):
+            await self._resign("lost its connection")
+        if self.term is None and not await self._elected():
+            return CANDIDACY
+        try:
+            return await self._lead()
+        except BaseException:
+            await self._resign("failed")
+            raise
+
+    async def _elected(self) -> bool:
+        if not await self.link.run(leadership.elect()):
+            return False
+        self._opened = self.link.opened
+        self.term = await self.link.run(leadership.begin_term(socket.gethostname(), os.getpid()))
+        log.info("leading", term=self.term)
+        self._reaper.begin()
+        self._stragglers.begin()
+        self._seq = -1
+        self._housekeeper = asyncio.create_task(self._housekeeping.run())
+        return True
+
+    async def _resign(self, why: str) -> None:
+        if self.term is not None:
+            log.info("no longer leading", term=self.term, why=why)
+        self.term = None
+        await self.link.close()
+        housekeeper, self._housekeeper = self._housekeeper, None
+        if housekeeper is not None:
+            housekeeper.cancel()
+            await asyncio.gather(housekeeper, return_exceptions=True)
+
+    async def _lead(self) -> float:
+        run = self.link.run
+        pulse = await run(leadership.pulse())
+        moved = pulse.seq != self._seq
+        self._seq = pulse.seq
+        fired = 0
+        if pulse.due is not None and pulse.due <= pulse.now:
+            fired = await self._timers.fire(run)
+        reaped = await self._reaper.look(run, pulse)
+        if moved or not self._stragglers.settled:
+            await self._stragglers.look(run)
+        now = asyncio.get_running_loop().time()
+        if self.term is not None and now - self._seen_at >= SEEN:
+            self._seen_at = now
+            await run(leadership.seen(self.term))
+        if fired or reaped:
+            self._looks = 0
+            return 0.0
+        return await self._rest_until(pulse, SAFETY_TICK if self._stragglers.settled else BUSY_TICK)
+
+    async def _rest_until(self, pulse: leadership.Pulse, longest: float) -> float:
+        """Say that we rest, then look again at growing distances, then rest until something falls due."""
+        instants = [instant for instant in (pulse.due, self._reaper.next(pulse)) if instant is not None]
+        rest = min([longest, *(max(0.0, instant - pulse.now) for instant in instants)])
+        if self._looks == 0:
+            await self.link.run(workers.idle([leadership.LEADER_QUEUE], self.channel))
+        looks, self._looks = self._looks, self._looks + 1
+        if looks < len(SETTLING_DOWN):
+            return min(rest, SETTLING_DOWN[looks])
+        if rest >= longest:
+            self._looks = 0
+        return rest
+
+    async def rest(self, seconds: float) -> None:
+        """Wait for the time, for `wake`, or for a notification."""
+        descriptor = self.link.descriptor()
+        if descriptor is None or seconds <= 0:
+            await super().rest(seconds)
+            return
+        loop = asyncio.get_running_loop()
+        loop.add_reader(descriptor, self._notified)
+        try:
+            await super().rest(seconds)
+        finally:
+            loop.remove_reader(descriptor)
+
+    def _notified(self) -> None:
+        self._looks = 0
+        self.wake()
+
+    async def stop(self) -> None:
+        """Give up the lock."""
+        await self._resign("stopped")

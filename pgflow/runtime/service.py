@@ -1,0 +1,80 @@
+"""The one loop of the code base: do one unit of work, rest as long as it says, until stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from abc import ABC, abstractmethod
+
+import structlog
+
+from pgflow.db.failures import is_conflict, is_outage
+
+log = structlog.get_logger("pgflow")
+
+
+class Service(ABC):
+    """A duty. Subclasses write `tick()`; tests call it; `run()` is the loop.
+
+    A database outage never ends the loop: it is reported once, waited out with growing rests of at most a second, and
+    reported again when it is over.
+    """
+
+    name = "service"
+
+    def __init__(self) -> None:
+        self._woken = asyncio.Event()
+        self._stopping = False
+        self._failures = 0
+
+    @abstractmethod
+    async def tick(self) -> float:
+        """Do one unit of work. Returns how many seconds to rest."""
+
+    async def start(self) -> None:
+        """Prepare; called once before the first tick."""
+
+    async def stop(self) -> None:
+        """Clean up; called once after the last tick."""
+
+    def wake(self) -> None:
+        """End the present rest, or skip the next."""
+        self._woken.set()
+
+    def finish(self) -> None:
+        """Let `run` return after the present tick."""
+        self._stopping = True
+        self._woken.set()
+
+    async def rest(self, seconds: float) -> None:
+        """Wait for the time to pass or for `wake`."""
+        if seconds > 0 and not self._woken.is_set():
+            try:
+                await asyncio.wait_for(self._woken.wait(), seconds)
+            except TimeoutError:
+                pass
+        self._woken.clear()
+
+    async def run(self) -> None:
+        """Tick until finished."""
+        await self.start()
+        try:
+            while not self._stopping:
+                try:
+                    seconds = await self.tick()
+                    if self._failures:
+                        log.info("database is back", service=self.name)
+                        self._failures = 0
+                except Exception as error:
+                    if not (is_outage(error) or is_conflict(error)):
+                        raise
+                    seconds = self._outage(error)
+                await self.rest(seconds)
+        finally:
+            await self.stop()
+
+    def _outage(self, error: Exception) -> float:
+        if not self._failures:
+            log.warning("database trouble; waiting", service=self.name, error=str(error).splitlines()[0])
+        self._failures += 1
+        return min(1.0, 0.05 * 2.0 ** min(self._failures, 6)) * random.uniform(0.5, 1.0)

@@ -1,0 +1,108 @@
+"""The app: where a user's tasks are registered. An instance, never a global."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, overload
+
+from pgflow import config
+from pgflow.backoff import RetryPolicy
+from pgflow.errors import RegistrationError
+from pgflow.model import Priority
+from pgflow.sdk.task import Duration, Task, make
+
+if TYPE_CHECKING:
+    from pgflow.sdk.async_client import AsyncClient
+    from pgflow.sdk.client import Client
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class _Decorator(Protocol):
+    @overload
+    def __call__(self, function: Callable[P, Awaitable[R]], /) -> Task[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
+
+
+class App:
+    """A set of tasks and the database they live in.
+
+    Args:
+        database_url: where; `PGFLOW_DATABASE_URL` or `DATABASE_URL` unless given.
+        schema: which engine in that database; `PGFLOW_SCHEMA` or `pgflow` unless given.
+
+    Example:
+        >>> app = App()
+        >>> @app.task(queue="mail", retry=RetryPolicy(5, base=1), timeout="30s")
+        ... def send_email(to: str, template: str) -> str:
+        ...     return "sent"
+    """
+
+    def __init__(self, database_url: str | None = None, *, schema: str | None = None) -> None:
+        self._given = {"database_url": database_url, "schema_name": schema}
+        self._settings: config.Settings | None = None
+        self.tasks: dict[str, Task[..., Any]] = {}
+
+    def settings(self) -> config.Settings:
+        """The settings in force: the environment's, overridden by what this app was given."""
+        if self._settings is None:
+            self._settings = config.load(**self._given)
+        return self._settings
+
+    @overload
+    def task(self, function: Callable[P, Awaitable[R]], /) -> Task[P, R]: ...
+    @overload
+    def task(self, function: Callable[P, R], /) -> Task[P, R]: ...
+    @overload
+    def task(
+        self, *, name: str | None = None, queue: str = "default", priority: Priority | int | str = Priority.NORMAL,
+        retry: RetryPolicy | int | None = None, timeout: Duration | None = None,
+        unique: Callable[..., str] | None = None,
+    ) -> _Decorator: ...  # fmt: skip
+
+    def task(
+        self, function: Any = None, /, *, name: str | None = None, queue: str = "default",
+        priority: Priority | int | str = Priority.NORMAL, retry: RetryPolicy | int | None = None,
+        timeout: Duration | None = None, unique: Callable[..., str] | None = None,
+    ) -> Any:  # fmt: skip
+        """Register a function, plain or async, as a task. Used bare or with options.
+
+        Args:
+            name: what it is called in the database, for ever; the function's dotted name unless given.
+            queue: where it waits.
+            priority: `critical`, `high`, `normal` or `low`.
+            retry: its retry policy, or just how many attempts in all; five with exponential backoff unless given.
+            timeout: how long one attempt may take (seconds, `timedelta` or text such as "30s").
+            unique: makes a key of the arguments; while a task with that key has no outcome, another enqueue of it
+                gets that task back instead.
+
+        Raises:
+            RegistrationError: the declaration makes no sense, or the name is taken.
+        """
+
+        def register(function: Callable[..., Any]) -> Task[..., Any]:
+            task = make(
+                function, name=name, queue=queue, priority=priority, retry=retry, timeout=timeout, unique=unique,
+                payload_limit=self.settings().payload_limit,
+            )  # fmt: skip
+            taken = self.tasks.get(task.name)
+            if taken is not None and taken.function.__qualname__ != function.__qualname__:
+                raise RegistrationError(f"two tasks are named {task.name}", hint="give one of them another name=")
+            self.tasks[task.name] = task
+            return task
+
+        return register if function is None else register(function)
+
+    def client(self) -> Client:
+        """A client for this app's engine, for sync code. Close it, or use it with `with`."""
+        from pgflow.sdk.client import Client
+
+        return Client(self.settings(), self.tasks)
+
+    def async_client(self) -> AsyncClient:
+        """A client for this app's engine, for async code. Close it, or use it with `async with`."""
+        from pgflow.sdk.async_client import AsyncClient
+
+        return AsyncClient(self.settings(), self.tasks)

@@ -1,0 +1,150 @@
+"""`AsyncClient`: the verbs of `Client`, awaited. What each means is documented there, once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, ParamSpec, TypeVar
+
+import psycopg
+
+from pgflow.config import Settings
+from pgflow.db import connect
+from pgflow.db.call import AsyncSession, Call
+from pgflow.db.failures import translated
+from pgflow.engine import control, inspection
+from pgflow.engine.enqueue import Request
+from pgflow.model import State
+from pgflow.sdk import verbs
+from pgflow.sdk.client import Client, Tasks
+from pgflow.sdk.foreign import async_connection
+from pgflow.sdk.task import Task
+from pgflow.sdk.verbs import Handle, Rest, Steps
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class AsyncClient:
+    """Talks to the engine from async code: `Client` with every verb awaited.
+
+    Example:
+        >>> async with app.async_client() as client:                         # doctest: +SKIP
+        ...     handle = await client.enqueue(send_email, "ann@example.com", "welcome")
+        ...     await client.result(handle, timeout=30)
+    """
+
+    def __init__(self, settings: Settings, tasks: Tasks | None = None, *, actor: str | None = None) -> None:
+        self._settings = settings
+        self._tasks = tasks or {}
+        self._actor = actor
+        self._pool = connect.pool_async(settings) if settings.database_url else None
+        self._connection: psycopg.AsyncConnection[Any] | None = None
+
+    def on(self, connection: Any) -> AsyncClient:
+        client = AsyncClient.__new__(AsyncClient)
+        client._settings, client._tasks, client._actor = self._settings, self._tasks, self._actor
+        client._pool, client._connection = None, async_connection(connection)
+        return client
+
+    async def close(self) -> None:
+        if self._pool is not None:
+            await self._pool.close()
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _run(self, call: Call[R]) -> R:
+        if self._connection is not None:
+            return await AsyncSession(self._connection, self._settings.schema_name).run(call)
+        pool = await self._require_pool()
+        with translated():
+            async with pool.connection() as connection:
+                return await AsyncSession(connection, self._settings.schema_name).run(call)
+
+    async def _require_pool(self) -> Any:
+        if self._pool is None:
+            self._settings.require_url()
+        assert self._pool is not None
+        await self._pool.open()
+        return self._pool
+
+    async def _drive(self, steps: Steps[R], run: Callable[[Call[Any]], Awaitable[Any]] | None = None) -> R:
+        run = run or self._run
+        answer: Any = None
+        while True:
+            try:
+                step = steps.send(answer)
+            except StopIteration as stop:
+                return stop.value  # type: ignore[no-any-return]
+            if isinstance(step, Rest):
+                await asyncio.sleep(step.seconds)
+                answer = None
+            else:
+                answer = await run(step)
+
+    async def enqueue(self, task: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
+        return (await self.enqueue_many([task.request(*args, **kwargs)]))[0]
+
+    async def enqueue_many(self, requests: Iterable[Request], *, wake: bool = True) -> list[Handle[Any]]:
+        listed = list(requests)
+        own = self._connection is None
+        steps = verbs.enqueue_all(listed, actor=self._actor, own_transaction=own, wake=wake)
+        if not own or len(listed) <= 1:
+            return await self._drive(steps)
+        pool = await self._require_pool()
+        with translated():
+            async with pool.connection() as connection, connection.transaction():
+                return await self._drive(steps, AsyncSession(connection, self._settings.schema_name).run)
+
+    async def result(self, handle: Handle[R] | int, *, timeout: float | None = None) -> R:
+        task_id = handle if isinstance(handle, int) else handle.id
+        outcome = (await self._drive(verbs.wait([task_id], timeout, time.monotonic)))[task_id]
+        shown = self._tasks.get((await self.show(task_id))["name"]) if self._tasks else None
+        return verbs.value(task_id, outcome, shown)  # type: ignore[no-any-return]
+
+    async def cancel(self, *task_ids: int) -> list[int]:
+        return await self._drive(verbs.cancel(task_ids, actor=self._actor))
+
+    async def redrive(self, *task_ids: int) -> list[int]:
+        return await self._drive(verbs.redrive(task_ids, actor=self._actor))
+
+    async def redrive_where(self, *, name: str | None = None, queue: str | None = None, limit: int = 1000) -> list[int]:
+        return await self._drive(verbs.redrive_where(name=name, queue=queue, limit=limit, actor=self._actor))
+
+    async def show(self, task_id: int) -> Mapping[str, Any]:
+        return await self._drive(verbs.show(task_id))
+
+    async def history(self, task_id: int) -> list[dict[str, Any]]:
+        return await self._drive(verbs.history(task_id))
+
+    async def tasks(
+        self, *, roots_only: bool = False, state: State | str | None = None, name: str | None = None,
+        queue: str | None = None, run_id: int | None = None, before: int | None = None, limit: int = 50,
+    ) -> list[dict[str, Any]]:  # fmt: skip
+        return await self._run(
+            inspection.tasks(
+                roots_only=roots_only, state=state, name=name, queue=queue, run_id=run_id, before=before, limit=limit
+            )
+        )
+
+    async def queues(self) -> list[dict[str, Any]]:
+        return await self._run(inspection.queues())
+
+    async def workers(self) -> list[dict[str, Any]]:
+        return await self._run(inspection.workers())
+
+    async def pause_queue(self, name: str) -> None:
+        await self._run(control.pause_queue(name, actor=self._actor))
+
+    async def resume_queue(self, name: str) -> bool:
+        return await self._run(control.resume_queue(name))
+
+
+for _name, _method in vars(AsyncClient).items():
+    if not _name.startswith("_"):
+        _method.__doc__ = getattr(Client, _name).__doc__

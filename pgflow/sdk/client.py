@@ -1,0 +1,180 @@
+"""`Client`: the verbs for sync code. `AsyncClient` has the same; a test holds their signatures together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar
+
+import psycopg
+
+from pgflow.config import Settings
+from pgflow.db import connect
+from pgflow.db.call import Call, Session
+from pgflow.db.failures import translated
+from pgflow.engine import control, inspection
+from pgflow.engine.enqueue import Request
+from pgflow.model import State
+from pgflow.sdk import verbs
+from pgflow.sdk.foreign import sync_connection
+from pgflow.sdk.task import Task
+from pgflow.sdk.verbs import Handle, Rest, Steps
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Tasks = Mapping[str, Task[..., Any]]
+
+
+class Client:
+    """Talks to the engine from sync code. Thread-safe; one a process is enough.
+
+    Example:
+        >>> with app.client() as client:                                     # doctest: +SKIP
+        ...     handle = client.enqueue(send_email, "ann@example.com", "welcome")
+        ...     client.result(handle, timeout=30)
+    """
+
+    def __init__(self, settings: Settings, tasks: Tasks | None = None, *, actor: str | None = None) -> None:
+        self._settings = settings
+        self._tasks = tasks or {}
+        self._actor = actor
+        self._pool = connect.pool_sync(settings) if settings.database_url else None
+        self._connection: psycopg.Connection[Any] | None = None
+
+    def on(self, connection: Any) -> Client:
+        """The same verbs on your own connection and inside your own transaction: what is enqueued exists if and only
+        if that transaction commits.
+
+        Args:
+            connection: a psycopg connection, or SQLAlchemy's Connection or Session over psycopg.
+        """
+        client = Client.__new__(Client)
+        client._settings, client._tasks, client._actor = self._settings, self._tasks, self._actor
+        client._pool, client._connection = None, sync_connection(connection)
+        return client
+
+    def close(self) -> None:
+        """Close the pool."""
+        if self._pool is not None:
+            self._pool.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _run(self, call: Call[R]) -> R:
+        if self._connection is not None:
+            return Session(self._connection, self._settings.schema_name).run(call)
+        with translated(), self._require_pool().connection() as connection:
+            return Session(connection, self._settings.schema_name).run(call)
+
+    def _require_pool(self) -> Any:
+        if self._pool is None:
+            self._settings.require_url()
+        assert self._pool is not None
+        self._pool.open()
+        return self._pool
+
+    def _drive(self, steps: Steps[R], run: Callable[[Call[Any]], Any] | None = None) -> R:
+        run = run or self._run
+        answer: Any = None
+        while True:
+            try:
+                step = steps.send(answer)
+            except StopIteration as stop:
+                return stop.value  # type: ignore[no-any-return]
+            if isinstance(step, Rest):
+                time.sleep(step.seconds)
+                answer = None
+            else:
+                answer = run(step)
+
+    def enqueue(self, task: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
+        """Ask for one task. Other options go on the task: `client.enqueue(task.options(delay="1h"), ...)`.
+
+        Raises:
+            ArgumentError: the arguments do not fit.
+            PayloadError: an argument cannot be stored.
+            IdempotencyConflict: its key was used with other arguments.
+            DatabaseUnavailable: whether it was written is then unknown; a key makes asking again safe.
+        """
+        return self.enqueue_many([task.request(*args, **kwargs)])[0]
+
+    def enqueue_many(self, requests: Iterable[Request], *, wake: bool = True) -> list[Handle[Any]]:
+        """Ask for many tasks at once, all or none: `client.enqueue_many(task.request(x) for x in xs)`.
+
+        Args:
+            requests: any number; they travel in batches inside one transaction.
+            wake: False leaves idle workers to their safety poll.
+        """
+        listed = list(requests)
+        own = self._connection is None
+        steps = verbs.enqueue_all(listed, actor=self._actor, own_transaction=own, wake=wake)
+        if not own or len(listed) <= 1:
+            return self._drive(steps)
+        with translated(), self._require_pool().connection() as connection, connection.transaction():
+            return self._drive(steps, Session(connection, self._settings.schema_name).run)
+
+    def result(self, handle: Handle[R] | int, *, timeout: float | None = None) -> R:
+        """Wait for the outcome and return the task's result.
+
+        Args:
+            handle: the handle, or an id.
+            timeout: seconds; for ever if not given.
+
+        Raises:
+            TaskFailed: it failed for good. TaskCancelled: it was cancelled. ResultTimeout: not done in time.
+        """
+        task_id = handle if isinstance(handle, int) else handle.id
+        outcome = self._drive(verbs.wait([task_id], timeout, time.monotonic))[task_id]
+        shown = self._tasks.get(self.show(task_id)["name"]) if self._tasks else None
+        return verbs.value(task_id, outcome, shown)  # type: ignore[no-any-return]
+
+    def cancel(self, *task_ids: int) -> list[int]:
+        """Cancel tasks and, of runs, all that is in them. Returns those this call cancelled."""
+        return self._drive(verbs.cancel(task_ids, actor=self._actor))
+
+    def redrive(self, *task_ids: int) -> list[int]:
+        """Revive failed and cancelled tasks with a full allowance of attempts. Returns those revived."""
+        return self._drive(verbs.redrive(task_ids, actor=self._actor))
+
+    def redrive_where(self, *, name: str | None = None, queue: str | None = None, limit: int = 1000) -> list[int]:
+        """Revive failed tasks by filter, newest first."""
+        return self._drive(verbs.redrive_where(name=name, queue=queue, limit=limit, actor=self._actor))
+
+    def show(self, task_id: int) -> Mapping[str, Any]:
+        """Everything about one task."""
+        return self._drive(verbs.show(task_id))
+
+    def history(self, task_id: int) -> list[dict[str, Any]]:
+        """What happened to a task, or in a run."""
+        return self._drive(verbs.history(task_id))
+
+    def tasks(
+        self, *, roots_only: bool = False, state: State | str | None = None, name: str | None = None,
+        queue: str | None = None, run_id: int | None = None, before: int | None = None, limit: int = 50,
+    ) -> list[dict[str, Any]]:  # fmt: skip
+        """Tasks by filter, newest first; `before` takes the last id of the previous page."""
+        return self._run(
+            inspection.tasks(
+                roots_only=roots_only, state=state, name=name, queue=queue, run_id=run_id, before=before, limit=limit
+            )
+        )
+
+    def queues(self) -> list[dict[str, Any]]:
+        """Every queue with its depth."""
+        return self._run(inspection.queues())
+
+    def workers(self) -> list[dict[str, Any]]:
+        """Every worker of the last day."""
+        return self._run(inspection.workers())
+
+    def pause_queue(self, name: str) -> None:
+        """Claim nothing more from this queue until it is resumed; running tasks go on."""
+        self._run(control.pause_queue(name, actor=self._actor))
+
+    def resume_queue(self, name: str) -> bool:
+        """Claim from this queue again. Returns whether it was paused."""
+        return self._run(control.resume_queue(name))

@@ -1,0 +1,43 @@
+"""Callers' own connections: psycopg's, or what SQLAlchemy wraps around them. Nothing of SQLAlchemy is imported."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+
+from pgflow.errors import ConfigError
+
+
+def _unwrap(connection: Any) -> Any:
+    """The driver's connection inside SQLAlchemy's Session, Connection or pool proxy."""
+    if hasattr(connection, "connection") and callable(connection.connection):  # Session
+        connection = connection.connection()
+    inner = getattr(connection, "connection", connection)  # Connection -> pool proxy
+    return getattr(inner, "driver_connection", inner)
+
+
+def sync_connection(connection: Any) -> psycopg.Connection[Any]:
+    """The psycopg connection in `connection`, or a ConfigError."""
+    if isinstance(connection, psycopg.Connection):
+        return connection
+    driver = _unwrap(connection)
+    if isinstance(driver, psycopg.Connection):
+        return driver
+    raise ConfigError(
+        f"a {type(driver).__module__}.{type(driver).__name__} is not a sync psycopg connection",
+        hint="pgflow speaks psycopg 3: with SQLAlchemy use a postgresql+psycopg:// URL; async ones go to AsyncClient",
+    )
+
+
+def async_connection(connection: Any) -> psycopg.AsyncConnection[Any]:
+    """The psycopg async connection in `connection`, or a ConfigError."""
+    if isinstance(connection, psycopg.AsyncConnection):
+        return connection
+    driver = _unwrap(getattr(connection, "sync_connection", None) or getattr(connection, "sync_session", connection))
+    if isinstance(driver, psycopg.AsyncConnection):
+        return driver
+    raise ConfigError(
+        f"a {type(driver).__module__}.{type(driver).__name__} is not an async psycopg connection",
+        hint="pgflow speaks psycopg 3: with SQLAlchemy use a postgresql+psycopg:// URL; sync ones go to Client",
+    )

@@ -1,0 +1,178 @@
+"""A registered task: a function with a name, and how it is queued, retried and bounded."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Generic, ParamSpec, TypeVar
+
+import orjson
+
+from pgflow import duration
+from pgflow.backoff import RetryPolicy
+from pgflow.codec import DEFAULT_PAYLOAD_LIMIT, Signature, encode
+from pgflow.engine.enqueue import Request, Spec
+from pgflow.errors import ArgumentError, RegistrationError
+from pgflow.model import Priority
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Duration = float | str | timedelta
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,199}")
+_QUEUE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}")
+
+
+def check_queue(queue: str, where: str) -> str:
+    """The queue's name, or a RegistrationError."""
+    if not _QUEUE.fullmatch(queue):
+        raise RegistrationError(
+            f"{where}: {queue!r} is no name for a queue", hint="letters, digits and _ . : -, at most 100"
+        )
+    return queue
+
+
+def check_priority(priority: Priority | int | str, where: str) -> Priority:
+    """The priority, given by name or number, or a RegistrationError."""
+    try:
+        return Priority[priority.upper()] if isinstance(priority, str) else Priority(priority)
+    except (KeyError, ValueError):
+        choices = ", ".join(p.name.lower() for p in Priority)
+        raise RegistrationError(f"{where}: no priority {priority!r}", hint=f"choose one of: {choices}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Task(Generic[P, R]):
+    """A function that can be enqueued. Made by `App.task`; called like a function, it just runs the function.
+
+    Example:
+        >>> @app.task(queue="mail")                                          # doctest: +SKIP
+        ... def send_email(to: str, template: str) -> str: ...
+        >>> send_email("ann@example.com", "welcome")        # runs here and now
+        >>> client.enqueue(send_email, "ann@example.com", "welcome")         # runs in a worker
+        >>> client.enqueue(send_email.options(delay="1h"), "ann@example.com", "welcome")
+    """
+
+    name: str
+    function: Callable[P, Any]
+    signature: Signature
+    queue: str = "default"
+    priority: Priority = Priority.NORMAL
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    timeout: float | None = None
+    unique: Callable[P, str] | None = None
+    retry_is_own: bool = False
+    """Whether `retry` was given for this enqueue and so travels with it, instead of being the worker's to know."""
+    key: str | None = None
+    hold: float | None = None
+    delay: float | None = None
+    at: datetime | None = None
+    tags: Mapping[str, str] | None = None
+    payload_limit: int = DEFAULT_PAYLOAD_LIMIT
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the function is a coroutine function."""
+        return inspect.iscoroutinefunction(self.function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Run the function itself, here."""
+        return self.function(*args, **kwargs)
+
+    def options(
+        self, *, queue: str | None = None, priority: Priority | int | str | None = None,
+        retry: RetryPolicy | None = None, timeout: Duration | None = None, key: str | None = None,
+        hold: Duration | None = None, delay: Duration | None = None, at: datetime | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> Task[P, R]:  # fmt: skip
+        """The same task with other options for what is enqueued through it.
+
+        Args:
+            queue: another queue.
+            priority: `critical`, `high`, `normal` or `low`.
+            retry: a retry policy that travels with the task.
+            timeout: how long one attempt may take.
+            key: starts at most one: a second enqueue with the key gets the first one's id back, and one with the key
+                and other arguments is refused.
+            hold: how long the key stays taken; by default until the task has its outcome.
+            delay: start no sooner than this from now (seconds, `timedelta` or text such as "1h30m").
+            at: start no sooner than this instant (with a time zone).
+            tags: words to find it by.
+
+        Raises:
+            RegistrationError: an option makes no sense.
+        """
+        where = f"options of task {self.name}"
+        if delay is not None and at is not None:
+            raise RegistrationError(f"{where}: delay and at exclude each other")
+        if at is not None and at.tzinfo is None:
+            raise RegistrationError(f"{where}: at={at.isoformat()} has no time zone", hint="use datetime.now(UTC)")
+        if key is not None and not 0 < len(key) <= 500:
+            raise RegistrationError(f"{where}: a key is 1 to 500 characters long")
+        return replace(
+            self,
+            queue=self.queue if queue is None else check_queue(queue, where),
+            priority=self.priority if priority is None else check_priority(priority, where),
+            retry=self.retry if retry is None else retry,
+            retry_is_own=self.retry_is_own or retry is not None,
+            timeout=self.timeout if timeout is None else duration.parse(timeout),
+            key=self.key if key is None else key,
+            hold=self.hold if hold is None else duration.parse(hold),
+            delay=self.delay if delay is None else duration.parse(delay),
+            at=self.at if at is None else at,
+            tags=self.tags if tags is None else tags,
+        )
+
+    def spec(self) -> Spec:
+        """What all tasks enqueued through this have in common."""
+        retry = orjson.dumps(self.retry.to_json()) if self.retry_is_own else b"null"
+        return Spec(self.name, self.queue, int(self.priority), self.timeout, retry, self.hold)
+
+    def request(self, *args: P.args, **kwargs: P.kwargs) -> Request:
+        """One task to be enqueued, checked and encoded, for `Client.enqueue_many`.
+
+        Raises:
+            ArgumentError: the arguments do not fit the function.
+            PayloadError: an argument cannot be stored as JSON; the text has its path.
+        """
+        payload = self.signature.encode_arguments(args, kwargs, limit=self.payload_limit)
+        key = self.key
+        if key is None and self.unique is not None:
+            key = self.unique(*args, **kwargs)
+            if not isinstance(key, str) or not 0 < len(key) <= 500:
+                raise ArgumentError(f"{self.name}: unique= gave {key!r}, not a text of 1 to 500 characters")
+        tags = None if self.tags is None else encode(dict(self.tags))
+        return Request(self.spec(), payload, key, self.delay, self.at, tags)
+
+
+def make(
+    function: Callable[P, Any], *, name: str | None, queue: str, priority: Priority | int | str,
+    retry: RetryPolicy | int | None, timeout: Duration | None, unique: Callable[P, str] | None, payload_limit: int,
+) -> Task[P, Any]:  # fmt: skip
+    """Check a declaration and make the task."""
+    module = function.__module__
+    name = name or (f"{module}.{function.__qualname__}" if module != "__main__" else function.__qualname__)
+    where = f"task {name}"
+    if not _NAME.fullmatch(name):
+        raise RegistrationError(
+            f"{name!r} is no name for a task",
+            hint="give name= with letters, digits and _ . : -; a lambda or local function needs one",
+        )
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise RegistrationError(f"{where}: a generator cannot be a task", hint="return a list, or enqueue more tasks")
+    if isinstance(retry, int):
+        retry = RetryPolicy(max_attempts=retry)
+    return Task(
+        name=name,
+        function=function,
+        signature=Signature(function),
+        queue=check_queue(queue, where),
+        priority=check_priority(priority, where),
+        retry=RetryPolicy() if retry is None else retry,
+        timeout=None if timeout is None else duration.parse(timeout),
+        unique=unique,
+        payload_limit=payload_limit,
+    )

@@ -1,0 +1,166 @@
+"""The client's verbs, once for both colours.
+
+A verb that is one statement is a `Call`. One that takes several is a generator: it yields calls (and rests), is sent
+their results, and returns its own. `Client` and `AsyncClient` differ only in how they drive these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pgflow.db.call import Call
+from pgflow.engine import control, inspection
+from pgflow.engine.enqueue import Enqueued, Request, batches, enqueue
+from pgflow.errors import NotFound, ResultTimeout, TaskCancelled, TaskFailed
+from pgflow.model import Outcome, State
+from pgflow.sdk.task import Task
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Wait this many seconds before going on."""
+
+    seconds: float
+
+
+Steps = Generator[Call[Any] | Rest, Any, R]
+
+
+@dataclass(frozen=True, slots=True)
+class Handle(Generic[R]):
+    """A task that was enqueued.
+
+    Attributes:
+        id: its id.
+        existed: its key was taken, so this is the task that holds it.
+    """
+
+    id: int
+    existed: bool = False
+
+
+def enqueue_all(
+    requests: Iterable[Request], *, actor: str | None, own_transaction: bool, wake: bool
+) -> Steps[list[Handle[Any]]]:
+    """Write all of these tasks; the driver puts a transaction around it."""
+    handles: list[Handle[Any]] = []
+    listed = requests if isinstance(requests, list) else list(requests)
+    if not listed:
+        return handles
+    for part in batches(listed):
+        done: Enqueued = yield enqueue(part, actor=actor, own_transaction=own_transaction, wake=wake)
+        handles += [Handle(id, position in done.existing) for position, id in enumerate(done.ids)]
+    return handles
+
+
+def _find(task_ids: Sequence[int]) -> Steps[list[control.Located]]:
+    found: list[control.Located] = yield control.locate(task_ids)
+    missing = sorted(set(task_ids) - {task.task_id for task in found})
+    if missing:
+        raise NotFound(
+            f"there is no task {', '.join(map(str, missing[:5]))}{' ...' if len(missing) > 5 else ''}",
+            hint="see `pgflow task list`; history older than the retention is gone",
+        )
+    return found
+
+
+def cancel(task_ids: Sequence[int], *, actor: str | None) -> Steps[list[int]]:
+    """Cancel these tasks and, of runs, everything in them. Returns those that this call cancelled.
+
+    One pass misses a task that is just moving from one place to another, so it repeats with a new snapshot until each
+    id was moved or has an outcome.
+    """
+    cancelled: list[int] = []
+    left = list(dict.fromkeys(task_ids))
+    yield from _find(left)
+    rest = 0.0
+    while left:
+        moved: list[int] = yield control.cancel(left, actor=actor)
+        cancelled += moved
+        found: list[control.Located] = yield control.locate(left)
+        for task in found:
+            if task.final and task.task_id == task.root_id:
+                left += yield control.family(task.root_id)
+        found = yield control.locate(left)
+        left = [task.task_id for task in found if not task.final]
+        if left and not moved:
+            rest = min(0.5, rest * 2 or 0.005)
+            yield Rest(rest)
+    return cancelled
+
+
+def redrive(task_ids: Sequence[int], *, actor: str | None) -> Steps[list[int]]:
+    """Revive failed and cancelled tasks. Returns those revived."""
+    found = yield from _find(task_ids)
+    revived: list[int] = yield control.redrive(found, actor=actor)
+    return revived
+
+
+def redrive_where(*, name: str | None, queue: str | None, limit: int, actor: str | None) -> Steps[list[int]]:
+    """Revive up to `limit` failed tasks that fit the filter, newest first."""
+    revived: list[int] = []
+    before: int | None = None
+    while len(revived) < limit:
+        size = min(500, limit - len(revived))
+        page = yield inspection.tasks(state=State.FAILED, name=name, queue=queue, before=before, limit=size)
+        if not page:
+            break
+        before = page[-1]["id"]
+        found = [control.Located(row["id"], row["root_id"], True) for row in page]
+        revived += yield control.redrive(found, actor=actor)
+    return revived
+
+
+def wait(task_ids: Sequence[int], timeout: float | None, clock: Any) -> Steps[dict[int, Outcome]]:
+    """Wait until each of these tasks has its outcome, looking ever less often, at most twice a second."""
+    located = yield from _find(list(dict.fromkeys(task_ids)))
+    missing = {task.task_id: task for task in located}
+    outcomes: dict[int, Outcome] = {}
+    end = None if timeout is None else clock() + timeout
+    rest = 0.002
+    while True:
+        found = yield control.outcomes(list(missing.values()))
+        outcomes |= found
+        for task_id in found:
+            del missing[task_id]
+        if not missing:
+            return outcomes
+        left = rest if end is None else end - clock()
+        if left <= 0:
+            raise ResultTimeout(
+                f"no outcome of task {next(iter(missing))} within {timeout:g} s; it goes on",
+                hint="`pgflow task show` says where it is",
+            )
+        yield Rest(min(rest, left))
+        rest = min(rest * 1.5, 0.5)
+
+
+def value(task_id: int, outcome: Outcome, task: Task[..., Any] | None) -> Any:
+    """The result, or the failure raised."""
+    if outcome.state is State.FAILED:
+        raise TaskFailed(task_id, outcome.error or {})
+    if outcome.state is State.CANCELLED:
+        raise TaskCancelled(f"task {task_id} was cancelled")
+    return outcome.output if task is None else task.signature.decode_result(outcome.output)
+
+
+def show(task_id: int) -> Steps[Mapping[str, Any]]:
+    """Everything about one task."""
+    (found,) = yield from _find([task_id])
+    row = yield inspection.task(found.root_id, found.task_id)
+    if row is None:  # just moving from one place to another
+        row = yield inspection.task(found.root_id, found.task_id)
+    if row is None:
+        raise NotFound(f"task {task_id} is moving; look again")
+    return row  # type: ignore[no-any-return]
+
+
+def history(task_id: int) -> Steps[list[dict[str, Any]]]:
+    """What happened: to the whole run when it is a run, else to this task."""
+    (found,) = yield from _find([task_id])
+    events = yield inspection.events(found.root_id, None if found.root_id == task_id else task_id)
+    return events  # type: ignore[no-any-return]

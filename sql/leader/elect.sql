@@ -1,0 +1,4 @@
+-- Guarantees: at most one connection leads: the one that holds this session's lock. Losing the connection loses both
+-- the lock and the means to act.
+-- Index: none.
+select pg_try_advisory_lock(hashtextextended('pgflow.leader', 0))

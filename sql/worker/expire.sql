@@ -1,0 +1,15 @@
+-- Guarantees: every worker whose lease ran out is closed, unless it is just renewing. Returns all workers closed of
+-- late: a claim that was under way when its worker was closed may still have left leases behind.
+-- Index: worker_open, worker_closed.
+with expired as (
+    update pgflow.worker w set closed_at = c.now, closed_why = 'lease expired', running = 0
+      from (select pgflow.now() as now offset 0) c
+     where w.ctid = any(array(
+           select ctid from pgflow.worker where closed_at is null and lease_until < (select pgflow.now())
+            order by lease_until limit 100 for update skip locked))
+       and w.closed_at is null and w.lease_until < c.now
+    returning w.id
+)
+select id from expired
+union all
+select id from pgflow.worker where closed_at > (select pgflow.now()) - interval '10 minutes'

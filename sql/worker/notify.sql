@@ -1,0 +1,3 @@
+-- Guarantees: a notification on the channel, if the path from here to its listener works: the listener's self-test.
+-- Index: none.
+select pg_notify(%(channel)s::text, '')
