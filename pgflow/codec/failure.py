@@ -65,8 +65,8 @@ def _error_json(exception: BaseException, limit: int, code: CodeType | None) -> 
     room = max(limit, 64)  # characters; JSON has up to six bytes for one
     while True:
         error: dict[str, Any] = {
-            "type": _clip(kind.__qualname__, room // 16),
-            "module": _clip(kind.__module__, room // 16),
+            "type": _clip(_name(kind, "__qualname__"), room // 16),
+            "module": _clip(_name(kind, "__module__"), room // 16),
             "message": _clip(message, room // 4),
             "traceback": _clip(trace, room // 2),
         }
@@ -84,7 +84,14 @@ def _text(value: object) -> str:
     try:
         return str(value)
     except BaseException:  # noqa: BLE001 - a text that raises is no reason to lose the rest
-        return f"<a {type(value).__qualname__} whose text cannot be had>"
+        return f"<a {_name(type(value), '__qualname__')} whose text cannot be had>"
+
+
+def _name(kind: type, attribute: str) -> str:
+    try:
+        return str(getattr(kind, attribute))
+    except Exception:  # noqa: BLE001 - a metaclass may raise anything
+        return "?"
 
 
 def _notes(exception: BaseException) -> list[str]:

@@ -30,7 +30,8 @@ class Signature(Binding):
     Values of plain annotations (JSON's own types, containers and unions of them, none at all) are taken as they are,
     both ways: that an `int` gets an `int` is for a type checker to see, not for each call. All other annotations
     convert, and values that do not fit them are refused. Names that are imported only for type checkers count as no
-    annotation at all.
+    annotation at all. Models keep their own configuration, so their bytes are UTF-8 text unless it says base64; all
+    other bytes are base64. In a union of types with the same JSON form, such as `str | bytes`, the first one wins.
 
     Args:
         function: the function.
@@ -219,5 +220,6 @@ def _annotation_of(parameter: Parameter) -> Any:
             return get_args(parameter.annotation)[0]
         return dict[str, parameter.annotation]  # type: ignore[name-defined]
     if parameter.default is None and not is_plain(parameter.annotation):
-        return Optional[parameter.annotation]  # `x: Model = None` is common, and None is what it says
+        # `x: Model = None` is common, and None is what it says. An annotation need not know the operator |.
+        return Optional[parameter.annotation]  # noqa: UP045
     return parameter.annotation

@@ -32,6 +32,9 @@ def encode(value: Any, *, limit: int = DEFAULT_PAYLOAD_LIMIT) -> bytes:
     dataclasses as objects, tuples and sets as arrays, `datetime`, `date`, `time` and `timedelta` in ISO 8601,
     `Decimal` and `UUID` as text, an `Enum` as its value, bytes as URL-safe base64.
 
+    A float of 1e16 or more comes back from a jsonb column as an integer with the same leading digits; `float` of it is
+    the float that was.
+
     Args:
         value: what to write.
         limit: how many bytes the text may have.
@@ -65,7 +68,7 @@ def encode(value: Any, *, limit: int = DEFAULT_PAYLOAD_LIMIT) -> bytes:
 
 
 def decode(data: bytes | str) -> Any:
-    """The value of a JSON text.
+    """The value of a JSON text. Integers past 64 bits, which `encode` does not write but others may, come as floats.
 
     Raises:
         PayloadError: it is not JSON.

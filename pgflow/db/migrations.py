@@ -22,7 +22,8 @@ import psycopg
 from psycopg import errors as pg
 
 from pgflow.config import Settings
-from pgflow.db import connect
+from pgflow.db import connect, partitions
+from pgflow.db.call import Session
 from pgflow.db.failures import translated
 from pgflow.db.statements import in_schema, source, statement, stems
 from pgflow.errors import SchemaError
@@ -30,7 +31,6 @@ from pgflow.errors import SchemaError
 T = TypeVar("T")
 
 LOCK_ATTEMPTS = 10
-PARTITIONS_AHEAD = 3
 MINIMUM_SERVER = 150000
 
 
@@ -88,8 +88,7 @@ def plan(connection: psycopg.Connection[tuple[object, ...]], schema: str) -> Pla
             hint="pgflow needs PostgreSQL 15 or newer",
         )
     with translated():
-        exists = connection.execute(statement("schema/exists"), {"name": f"{schema}.migration"}).fetchone() == (True,)
-        rows = connection.execute(statement("schema/applied", schema)).fetchall() if exists else []
+        rows = connection.execute(statement("schema/applied", schema)).fetchall() if _exists(connection, schema) else []
     applied = {str(name): (version, checksum) for version, name, checksum in rows}
     current = max((int(str(version)) for version, _ in applied.values() if version is not None), default=0)
     latest = latest_version()
@@ -111,10 +110,18 @@ def plan(connection: psycopg.Connection[tuple[object, ...]], schema: str) -> Pla
     return Plan(current, latest, tuple(pending))
 
 
+def _exists(connection: psycopg.Connection[tuple[object, ...]], schema: str) -> bool:
+    return connection.execute(statement("schema/exists"), {"name": f"{schema}.migration"}).fetchone() == (True,)
+
+
+def _lock(connection: psycopg.Connection[tuple[object, ...]], schema: str) -> None:
+    connection.execute(statement("schema/lock", schema))
+
+
 def _apply(connection: psycopg.Connection[tuple[object, ...]], step: Step, schema: str) -> bool:
     """Apply one step in its own transaction, unless another migrator just did. Returns whether it did."""
     with connection.transaction():
-        connection.execute(statement("schema/lock", schema))
+        _lock(connection, schema)
         row = connection.execute(statement("schema/has", schema), {"name": step.name}).fetchone()
         if row is not None and row[0] == step.checksum:
             return False
@@ -131,7 +138,8 @@ def _patiently(action: Callable[[], T]) -> T:
     for attempt in range(LOCK_ATTEMPTS - 1):
         try:
             return action()
-        except (pg.LockNotAvailable, pg.DeadlockDetected):
+        except (pg.LockNotAvailable, pg.DeadlockDetected, pg.InternalError_):
+            # The last is "tuple concurrently updated": roles are shared with migrators of other databases.
             time.sleep(min(0.2 * 2**attempt, 5.0))
     return action()
 
@@ -154,11 +162,10 @@ def migrate(settings: Settings) -> list[str]:
         try:
             _prepare(connection, schema)
             for step in plan(connection, schema).pending:
-                if _patiently(partial(_apply, connection, step, schema)):
-                    applied.append(step.name)
+                applied += [step.name] if _patiently(partial(_apply, connection, step, schema)) else []
             if applied:
                 _patiently(lambda: connection.execute(statement("schema/grants", schema)))
-            connection.execute(statement("partition/make", schema), {"ahead": PARTITIONS_AHEAD})
+            Session(connection, schema).run(partitions.make())
         except pg.LockNotAvailable as error:
             raise SchemaError(
                 "a table stayed locked by other sessions, so the migration was not applied",
@@ -168,9 +175,9 @@ def migrate(settings: Settings) -> list[str]:
 
 
 def _prepare(connection: psycopg.Connection[tuple[object, ...]], schema: str) -> None:
-    if connection.execute(statement("schema/exists"), {"name": f"{schema}.migration"}).fetchone() != (True,):
+    if not _exists(connection, schema):
         with connection.transaction():
-            connection.execute(statement("schema/lock", schema))
+            _lock(connection, schema)
             connection.execute(statement("schema/create", schema))
             connection.execute(statement("schema/create_ledger", schema))
 

@@ -14,8 +14,8 @@ from importlib.resources import files
 from pathlib import Path
 
 _COMMENT = re.compile(r"^\s*--.*\n", re.MULTILINE)
-_PREFIX = re.compile(r"\bpgflow\.(?=[a-z_])")
-_SCHEMA = re.compile(r"\bschema pgflow\b")
+_PREFIX = re.compile(r"\bpgflow\.(?=[a-z_%])")
+_SCHEMA = re.compile(r"\b(schema (?:if not exists )?)pgflow\b")
 
 
 def home(name: str) -> Path:
@@ -28,7 +28,7 @@ def in_schema(text: str, schema: str) -> str:
     """`text` with our schema's name put in for `pgflow`."""
     if schema == "pgflow":
         return text
-    return _SCHEMA.sub(f"schema {schema}", _PREFIX.sub(f"{schema}.", text))
+    return _SCHEMA.sub(rf"\1{schema}", _PREFIX.sub(f"{schema}.", text))
 
 
 @cache

@@ -12,8 +12,8 @@ from pgflow.model import State
 Row = dict[str, Any]
 
 _LISTED = (
-    "id", "root_id", "parent_id", "name", "queue", "priority", "state", "attempt", "crashes", "key", "tags", "created_at",
-    "due_at", "claimed_at", "worker_id", "lease_expires_at", "finished_at",
+    "id", "root_id", "parent_id", "name", "queue", "priority", "state", "attempt", "crashes", "key", "tags",
+    "created_at", "due_at", "claimed_at", "worker_id", "lease_expires_at", "finished_at",
 )  # fmt: skip
 
 

@@ -6,8 +6,6 @@ from typing import NamedTuple
 
 from pgflow.db.call import Call
 
-HISTORY = ("task", "outcome", "event")
-
 
 class Partition(NamedTuple):
     """A stretch of run ids whose history lies in tables of its own.
@@ -30,11 +28,6 @@ class Partition(NamedTuple):
     def number(self) -> int:
         """What its tables' names end in."""
         return self.lower // (self.upper - self.lower)
-
-
-def make_partitions(ahead: int) -> Call[int]:
-    """Make partitions ahead. Returns how many were made."""
-    return Call("partition/make", {"ahead": ahead}, lambda rows: int(rows[0][0]))
 
 
 def note_partitions() -> Call[None]:

@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from pgflow.engine.workers import Answer, Pulse
+from pgflow.runtime.blame import Cells, shared_file
 from pgflow.runtime.protocol import Line, Message
 
 log = structlog.get_logger("pgflow")
@@ -24,11 +25,13 @@ class Child:
 
     Args:
         setup: the content of the first message.
+        slots: how many handlers it runs at once.
         on_hello: called when it has registered.
     """
 
-    def __init__(self, setup: Mapping[str, Any], on_hello: Callable[[Child], None]) -> None:
+    def __init__(self, setup: Mapping[str, Any], slots: int, on_hello: Callable[[Child], None]) -> None:
         self._setup = setup
+        self._slots = slots
         self._on_hello = on_hello
         self._process: asyncio.subprocess.Process | None = None
         self._line: Line | None = None
@@ -40,6 +43,8 @@ class Child:
         self.started_at = time.monotonic()
         self.heard_at = time.monotonic()
         self.running = 0
+        self.last_running: list[int] = []
+        """The tasks that ran when it exited."""
         self._floors: dict[str, list[int]] = {}
 
     @property
@@ -56,12 +61,15 @@ class Child:
     async def start(self) -> None:
         """Start the process and send it its setup."""
         ours, theirs = socket.socketpair()
+        shared = shared_file(self._slots)
+        self._cells = Cells(shared, self._slots)
         with theirs:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "pgflow.runtime.executor", str(theirs.fileno()),
-                pass_fds=(theirs.fileno(),), stdin=asyncio.subprocess.DEVNULL, start_new_session=True,
+                sys.executable, "-m", "pgflow.runtime.executor", str(theirs.fileno()), str(shared),
+                pass_fds=(theirs.fileno(), shared), stdin=asyncio.subprocess.DEVNULL, start_new_session=True,
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )  # fmt: skip
+        os.close(shared)
         self._line = await Line.over(ours)
         self._line.say("setup", **self._setup)
 
@@ -72,7 +80,10 @@ class Child:
         while (message := await self._line.hear()) is not None:
             self._take(message)
         self._line.close()
-        return await self._process.wait()
+        status = await self._process.wait()
+        self.last_running = self._cells.tasks()
+        self._cells.close()
+        return status
 
     def _take(self, message: Message) -> None:
         self.heard_at = time.monotonic()

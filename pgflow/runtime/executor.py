@@ -23,8 +23,9 @@ from pgflow import __version__, logs
 from pgflow.config import Settings
 from pgflow.engine import workers
 from pgflow.errors import PgflowError
-from pgflow.model import Lane
+from pgflow.model import Claimed, Lane
 from pgflow.process import die_with_parent
+from pgflow.runtime.blame import Cells
 from pgflow.runtime.fetcher import Fetcher
 from pgflow.runtime.floors import Floors
 from pgflow.runtime.lanes import LaneOrder
@@ -49,11 +50,13 @@ class Executor:
         tasks: what it has code for.
         weights: the queues it serves, with their weights; all queues of its tasks when empty.
         concurrency: how many handlers at once.
+        running: a cell a slot, for whoever wants to know what ran when this process died.
     """
 
     def __init__(
-        self, settings: Settings, tasks: Mapping[str, Task[..., Any]], weights: Mapping[str, float], concurrency: int
-    ) -> None:
+        self, settings: Settings, tasks: Mapping[str, Task[..., Any]], weights: Mapping[str, float], concurrency: int,
+        running: memoryview | None = None,
+    ) -> None:  # fmt: skip
         self.settings = settings
         self.worker_id = secrets.randbits(62)
         queues = dict(weights) or {task.queue: 1.0 for task in tasks.values()} or {"default": 1.0}
@@ -62,11 +65,18 @@ class Executor:
         self.settler = Settler(settings, self.worker_id)
         self.runner = Runner(
             tasks, self.settler, concurrency=concurrency, worker_id=self.worker_id,
-            inputs=lambda claimed: self.fetcher.fetch_input(claimed), on_room=lambda: self.fetcher.wake(),
+            max_crashes=settings.max_crashes, cells=running,
+            inputs=self._fetch_input, on_room=self._on_room,
         )  # fmt: skip
         self.fetcher = Fetcher(settings, self.worker_id, self.lanes, self.runner, self.settler, self.floors)
         self._tasks = tasks
         self._loops: list[asyncio.Task[None]] = []
+
+    async def _fetch_input(self, claimed: Claimed) -> dict[str, Any]:
+        return await self.fetcher.fetch_input(claimed)
+
+    def _on_room(self) -> None:
+        self.fetcher.wake()
 
     async def register(self) -> None:
         """Make the worker known; before anything is claimed."""
@@ -113,7 +123,7 @@ class Executor:
         return {"running": runner.in_hand, "floors": self.floors.published(self.lanes.queues)}
 
 
-async def _serve(line: Line) -> None:
+async def _serve(line: Line, shared: int) -> None:
     setup = await line.hear()
     if setup is None:
         return
@@ -121,11 +131,14 @@ async def _serve(line: Line) -> None:
     logs.configure(setup["log_format"])
     try:
         tasks = loading.load(setup["targets"])
+        for task in tasks.values():
+            task.signature.prepare()  # what cannot be stored is found now, not after a handler ran
     except PgflowError as error:
         line.say("failed", error=str(error))
         await asyncio.sleep(0.1)
         return
-    executor = Executor(settings, tasks, setup["weights"], setup["concurrency"])
+    cells = Cells(shared, setup["concurrency"])
+    executor = Executor(settings, tasks, setup["weights"], setup["concurrency"], cells.running)
     while True:
         try:
             await executor.register()
@@ -178,12 +191,12 @@ async def _pulse(line: Line, executor: Executor) -> None:
 
 
 def main() -> None:
-    """Entry point of the child process; its end of the line is the file descriptor in argv."""
+    """Entry point of the child process; its end of the line and the shared cells are file descriptors in argv."""
     die_with_parent()
     end = socket.socket(fileno=int(sys.argv[1]))
 
     async def run() -> None:
-        await _serve(await Line.over(end))
+        await _serve(await Line.over(end), int(sys.argv[2]))
 
     if sys.platform == "win32":
         asyncio.run(run())

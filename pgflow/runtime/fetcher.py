@@ -21,9 +21,9 @@ from typing import Any
 
 import psycopg
 import structlog
-from psycopg import sql
 
 from pgflow.config import Settings
+from pgflow.db.listening import listen
 from pgflow.engine import leases, workers
 from pgflow.model import Claimed
 from pgflow.runtime.floors import Floors
@@ -75,8 +75,7 @@ class Fetcher(Service):
         self._idle = False
 
     async def _listen(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        connection.add_notify_handler(self._hear)
-        await connection.execute(sql.SQL("listen {}").format(sql.Identifier(self.channel)))
+        await listen(connection, self.channel, self._hear)
 
     def _hear(self, _: psycopg.Notify) -> None:
         self._test_sent = 0.0

@@ -11,14 +11,14 @@ count, and its leases are taken back at once, with the crash counted.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import psycopg
 import structlog
-from psycopg import sql
 
 from pgflow.config import Settings
+from pgflow.db.listening import listen
 from pgflow.engine import reaping, workers
 from pgflow.runtime.child import Child
 from pgflow.runtime.link import Link
@@ -40,18 +40,16 @@ class Heart(Service):
         super().__init__()
         self._settings = settings
         self._children = children
-        self._dead: dict[int, str] = {}
+        self._dead: dict[int, tuple[str, Sequence[int]]] = {}
         self._told: list[workers.Pulse] = []
         self.link = Link(settings, "heart", direct=True, on_open=self._listen, statement_timeout="10s")
 
     async def _listen(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        connection.add_notify_handler(lambda _: None)
-        channel = workers.control_channel(self._settings.schema_name)
-        await connection.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
+        await listen(connection, workers.control_channel(self._settings.schema_name))
 
-    def bury(self, worker_id: int, why: str) -> None:
-        """Take back at the next beat, which is now, what this dead worker held."""
-        self._dead[worker_id] = why
+    def bury(self, worker_id: int, why: str, running: Sequence[int]) -> None:
+        """Take back at the next beat, which is now, what this dead worker held; only what was running is blamed."""
+        self._dead[worker_id] = (why, running)
         self.wake()
 
     async def tick(self) -> float:
@@ -78,14 +76,15 @@ class Heart(Service):
         return BUSY_BEAT if busy else self._settings.heartbeat
 
     async def _bury_all(self) -> None:
-        for worker_id, why in list(self._dead.items()):
-            await self._bury(worker_id, why)
+        for worker_id, (why, running) in list(self._dead.items()):
+            await self._bury(worker_id, why, running)
             self._dead.pop(worker_id, None)
 
-    async def _bury(self, worker_id: int, why: str) -> None:
+    async def _bury(self, worker_id: int, why: str, running: Sequence[int]) -> None:
         await self.link.run(workers.close([worker_id], why))
         count = 0
-        while reaped := await self.link.run(reaping.reap([worker_id], max_crashes=self._settings.max_crashes)):
+        take_back = reaping.reap([worker_id], max_crashes=self._settings.max_crashes, blamed=running)
+        while reaped := await self.link.run(take_back):
             count += len(reaped)
             poisoned = [lease.task_id for lease in reaped if lease.poisoned]
             if poisoned:
@@ -97,7 +96,7 @@ class Heart(Service):
         """Close the rows of executors that have just drained; left to their leases when the database is away."""
         try:
             await asyncio.wait_for(self._bury_all(), 5.0)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (we are leaving; their leases will run out)
             log.warning("workers not closed; their leases run out", error=str(error).splitlines()[:1])
 
     async def rest(self, seconds: float) -> None:

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import structlog
 from psycopg import errors as pg
-from psycopg import sql
 
 from pgflow.config import Settings
-from pgflow.db.migrations import PARTITIONS_AHEAD
+from pgflow.db import partitions
 from pgflow.engine import upkeep
 from pgflow.errors import PermissionDenied
 from pgflow.runtime.link import Link
@@ -36,7 +35,7 @@ class Housekeeping(Service):
     async def tick(self) -> float:
         """Do all of it once."""
         run = self.link.run
-        await run(upkeep.make_partitions(PARTITIONS_AHEAD))
+        await run(partitions.make())
         await run(upkeep.note_partitions())
         await run(upkeep.turn_partition(self._settings.retention / PARTITIONS_A_RETENTION))
         for partition in await run(upkeep.partitions()):
@@ -47,22 +46,8 @@ class Housekeeping(Service):
         return EVERY
 
     async def _drop(self, partition: upkeep.Partition) -> None:
-        """Detach without blocking anybody, then drop. Begun and not finished, it is finished the next time."""
-        connection = await self.link.connection()
-        schema = self._settings.schema_name
         try:
-            for parent in upkeep.HISTORY:
-                whole = sql.Identifier(schema, parent)
-                part = sql.Identifier(schema, f"{parent}_{partition.number}")
-                for how in ("concurrently", "finalize"):
-                    try:
-                        await connection.execute(
-                            sql.SQL("alter table {} detach partition {} {}").format(whole, part, sql.SQL(how))
-                        )
-                        break
-                    except (pg.UndefinedTable, pg.ObjectNotInPrerequisiteState, pg.ObjectInUse):
-                        continue  # detached already, or half detached by one that was interrupted
-                await connection.execute(sql.SQL("drop table if exists {}").format(part))
+            await partitions.drop(await self.link.connection(), self._settings.schema_name, partition.number)
             await self.link.run(upkeep.forget_partition(partition.lower))
             log.info("dropped old history", first_run=partition.lower, last_run=partition.upper - 1)
         except pg.LockNotAvailable:

@@ -24,9 +24,9 @@ from typing import Any
 
 import psycopg
 import structlog
-from psycopg import sql
 
 from pgflow.config import Settings
+from pgflow.db.listening import listen
 from pgflow.engine import leadership, workers
 from pgflow.runtime.housekeeping import Housekeeping
 from pgflow.runtime.link import Link
@@ -66,8 +66,7 @@ class Leader(Service):
         self._seen_at = 0.0
 
     async def _listen(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        connection.add_notify_handler(lambda _: None)
-        await connection.execute(sql.SQL("listen {}").format(sql.Identifier(self.channel)))
+        await listen(connection, self.channel)
 
     async def tick(self) -> float:
         """Stand for election, or do what is due."""

@@ -30,6 +30,7 @@ log = structlog.get_logger("pgflow")
 UNKNOWN_TASK_DELAY = 15.0
 """Seconds after which a task that this worker has no code for is offered again: another worker may have it."""
 
+Cells = list[int] | memoryview
 Inputs = Callable[[Claimed], Awaitable[dict[str, Any]]]
 
 
@@ -66,21 +67,29 @@ class Runner:
         settler: where results go.
         concurrency: how many handlers at once.
         worker_id: for `pgflow.current()`.
-        inputs: fetches an input that was too big to travel with its claim.
+        max_crashes: worker deaths after which a task is dead-lettered.
+        inputs: fetches an input that was too bulky to travel with its claim.
+        cells: a cell a slot, to say what runs there, for whoever looks after this process died.
         on_room: called when there may be room for more.
     """
 
     def __init__(
         self, tasks: Mapping[str, Task[..., Any]], settler: Settler, *, concurrency: int, worker_id: int,
-        inputs: Inputs, on_room: Callable[[], None] = lambda: None,
+        max_crashes: int, inputs: Inputs, cells: Cells | None = None,
+        on_room: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         self._handlers = {name: Handler.of(task) for name, task in tasks.items()}
         self._settler = settler
         self.concurrency = concurrency
         self._worker_id = worker_id
+        self._max_crashes = max_crashes
         self._inputs = inputs
+        self._cells = [0] * concurrency if cells is None else cells
+        self._free_cells = list(range(concurrency))
         self._on_room = on_room
         self.backlog: deque[Claimed] = deque()
+        self._suspects: deque[Claimed] = deque()
+        self._suspect_runs = False
         self.backlog_since = 0.0
         self.running: dict[int, Running] = {}
         self._resting: list[asyncio.Future[None]] = []
@@ -95,7 +104,7 @@ class Runner:
     @property
     def in_hand(self) -> int:
         """How many tasks are claimed and not finished."""
-        return len(self.running) + len(self.backlog)
+        return len(self.running) + len(self.backlog) + len(self._suspects)
 
     def add(self, claimed: Iterable[Claimed]) -> None:
         """Take over claimed tasks; their claim must have committed."""
@@ -117,6 +126,14 @@ class Runner:
         slot.add_done_callback(self._slots.discard)
 
     async def _slot(self) -> None:
+        cells, number = self._cells, self._free_cells.pop()
+        try:
+            await self._work(cells, number)
+        finally:
+            cells[number] = 0
+            self._free_cells.append(number)
+
+    async def _work(self, cells: Cells, number: int) -> None:
         cell = Cell()
         CELL.set(cell)
         context = copy_context()
@@ -128,9 +145,16 @@ class Runner:
                 claimed = self.backlog.popleft()
                 if len(self.backlog) <= self.low_water:
                     self._on_room()
+                suspect = claimed.crashes >= self._max_crashes
+                if suspect and not self._may_run_suspect(claimed):
+                    continue
                 cell.claimed = claimed
                 cell.worker_id = self._worker_id
+                cells[number] = claimed.task_id
                 settlement = await self._attempt(claimed, slot)
+                cells[number] = 0
+                if suspect:
+                    self._next_suspect()
                 if settlement is not None:
                     self._settler.put(settlement)
                 self.finished += 1
@@ -146,6 +170,19 @@ class Runner:
             future = loop.create_future()
             self._resting.append(future)
             await future
+
+    def _may_run_suspect(self, claimed: Claimed) -> bool:
+        """A task whose next crash is its last runs as the only such one here, so that the crash is its own."""
+        if self._suspect_runs:
+            self._suspects.append(claimed)
+            return False
+        self._suspect_runs = True
+        return True
+
+    def _next_suspect(self) -> None:
+        self._suspect_runs = False
+        if self._suspects:
+            self.backlog.appendleft(self._suspects.popleft())
 
     async def _attempt(self, claimed: Claimed, slot: asyncio.Task[None]) -> Settlement | None:
         """Run one handler. Returns how its lease ends; None when there is nothing to say any more."""
@@ -169,8 +206,8 @@ class Runner:
             return Settlement(claimed.task_id, claimed.epoch, State.COMPLETED, output)
         except asyncio.CancelledError as error:
             return self._interrupted(running, handler, error)
-        except BaseException as error:
-            return judge(error, claimed, policy_of(claimed, handler.task.retry))
+        except BaseException as error:  # noqa: BLE001 (whatever a handler raises is its task's outcome)
+            return judge(error, claimed, policy_of(claimed, handler.task.retry), handler.function)
         finally:
             if self.running.get(claimed.task_id) is running:
                 del self.running[claimed.task_id]
@@ -185,7 +222,9 @@ class Runner:
             return Settlement(claimed.task_id, claimed.epoch, State.QUEUED)
         if running.slot.cancelling():
             raise error
-        return judge(error, claimed, policy_of(claimed, handler.task.retry))  # the handler's own doing
+        return judge(
+            error, claimed, policy_of(claimed, handler.task.retry), handler.function
+        )  # the handler's own doing
 
     def _not_ours(self, claimed: Claimed) -> Settlement:
         now = time.monotonic()
@@ -231,10 +270,11 @@ class Runner:
 
     def cancel(self, task_id: int, epoch: int) -> bool:
         """Interrupt the handler of a lease that was cancelled. Returns whether it was here."""
-        for position, claimed in enumerate(self.backlog):
-            if claimed.task_id == task_id and claimed.epoch == epoch:
-                del self.backlog[position]
-                return True
+        for unstarted in (self.backlog, self._suspects):
+            for position, claimed in enumerate(unstarted):
+                if claimed.task_id == task_id and claimed.epoch == epoch:
+                    del unstarted[position]
+                    return True
         running = self.running.get(task_id)
         if running is None or running.claimed.epoch != epoch:
             return False
@@ -244,11 +284,12 @@ class Runner:
 
     def give_back(self) -> int:
         """Release all that has not been started, for other workers. Returns how many."""
-        count = len(self.backlog)
-        while self.backlog:
-            claimed = self.backlog.popleft()
+        unstarted = [*self._suspects, *self.backlog]
+        self._suspects.clear()
+        self.backlog.clear()
+        for claimed in unstarted:
             self._settler.put(Settlement(claimed.task_id, claimed.epoch, State.QUEUED))
-        return count
+        return len(unstarted)
 
     async def drain(self, seconds: float) -> None:
         """Start nothing more; wait for running handlers, then interrupt and release those that are left."""

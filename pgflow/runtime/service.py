@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from abc import ABC, abstractmethod
 
@@ -31,10 +32,7 @@ class Service(ABC):
     async def tick(self) -> float:
         """Do one unit of work. Returns how many seconds to rest."""
 
-    async def start(self) -> None:
-        """Prepare; called once before the first tick."""
-
-    async def stop(self) -> None:
+    async def stop(self) -> None:  # noqa: B027 (most duties have nothing to clean up)
         """Clean up; called once after the last tick."""
 
     def wake(self) -> None:
@@ -49,15 +47,12 @@ class Service(ABC):
     async def rest(self, seconds: float) -> None:
         """Wait for the time to pass or for `wake`."""
         if seconds > 0 and not self._woken.is_set():
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), seconds)
-            except TimeoutError:
-                pass
         self._woken.clear()
 
     async def run(self) -> None:
         """Tick until finished."""
-        await self.start()
         try:
             while not self._stopping:
                 try:

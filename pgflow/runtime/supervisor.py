@@ -6,6 +6,7 @@ It never imports a user's code, so nothing a handler does can take it down with 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -84,7 +85,7 @@ class Supervisor:
         services = [asyncio.create_task(self.heart.run())]
         if self.leader is not None:
             services.append(asyncio.create_task(self.leader.run()))
-        self._keepers = [asyncio.create_task(self._keep(number)) for number in range(self._plan.processes)]
+        self._keepers = [asyncio.create_task(self._keep()) for _ in range(self._plan.processes)]
         stopping = asyncio.create_task(self._stopping.wait())
         done, _ = await asyncio.wait({stopping, *services}, return_when=asyncio.FIRST_COMPLETED)
         self._stopping.set()
@@ -103,11 +104,11 @@ class Supervisor:
         if self.failure is not None:
             raise AppLoadError(self.failure)
 
-    async def _keep(self, number: int) -> None:
+    async def _keep(self) -> None:
         """Keep one executor running until we stop."""
         failures = 0
         while not self._stopping.is_set():
-            child = Child(self._setup(), self._hello)
+            child = Child(self._setup(), self._plan.concurrency, self._hello)
             await child.start()
             self.children.add(child)
             status = await child.watch()
@@ -144,17 +145,15 @@ class Supervisor:
         if child.worker_id is None:
             return
         if child.drained:
-            self.heart.bury(child.worker_id, "drained")
+            self.heart.bury(child.worker_id, "drained", [])
             return
         name = signal.Signals(-status).name if status < 0 else f"status {status}"
         log.warning("executor died", pid=child.pid, status=name)
-        self.heart.bury(child.worker_id, f"executor died: {name}")
+        self.heart.bury(child.worker_id, f"executor died: {name}", child.last_running)
 
     async def _pause(self, seconds: float) -> None:
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
-        except TimeoutError:
-            pass
 
     async def _change(self) -> None:
         self._changed.clear()

@@ -57,7 +57,7 @@ class App:
     def task(self, function: Callable[P, R], /) -> Task[P, R]: ...
     @overload
     def task(
-        self, *, name: str | None = None, queue: str = "default", priority: Priority | int | str = Priority.NORMAL,
+        self, /, *, name: str | None = None, queue: str = "default", priority: Priority | int | str = Priority.NORMAL,
         retry: RetryPolicy | int | None = None, timeout: Duration | None = None,
         unique: Callable[..., str] | None = None,
     ) -> _Decorator: ...  # fmt: skip

@@ -142,7 +142,7 @@ class Task(Generic[P, R]):
         key = self.key
         if key is None and self.unique is not None:
             key = self.unique(*args, **kwargs)
-            if not isinstance(key, str) or not 0 < len(key) <= 500:
+            if not 0 < len(str(key)) <= 500:
                 raise ArgumentError(f"{self.name}: unique= gave {key!r}, not a text of 1 to 500 characters")
         tags = None if self.tags is None else encode(dict(self.tags))
         return Request(self.spec(), payload, key, self.delay, self.at, tags)

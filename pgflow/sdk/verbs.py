@@ -75,22 +75,24 @@ def cancel(task_ids: Sequence[int], *, actor: str | None) -> Steps[list[int]]:
     id was moved or has an outcome.
     """
     cancelled: list[int] = []
-    left = list(dict.fromkeys(task_ids))
-    yield from _find(left)
+    found = yield from _find(list(dict.fromkeys(task_ids)))
+    runs = [task.root_id for task in found if task.task_id == task.root_id]
+    left = [task.task_id for task in found if not task.final]
     rest = 0.0
-    while left:
-        moved: list[int] = yield control.cancel(left, actor=actor)
-        cancelled += moved
-        found: list[control.Located] = yield control.locate(left)
-        for task in found:
-            if task.final and task.task_id == task.root_id:
-                left += yield control.family(task.root_id)
-        found = yield control.locate(left)
-        left = [task.task_id for task in found if not task.final]
-        if left and not moved:
-            rest = min(0.5, rest * 2 or 0.005)
-            yield Rest(rest)
-    return cancelled
+    while True:
+        if left:
+            moved: list[int] = yield control.cancel(left, actor=actor)
+            cancelled += moved
+            found = yield control.locate(left)
+            left = [task.task_id for task in found if not task.final]
+            if left and not moved:
+                rest = min(0.5, rest * 2 or 0.005)
+                yield Rest(rest)
+        if not left:
+            for run in runs:
+                left += yield control.family(run)
+            if not left:
+                return cancelled
 
 
 def redrive(task_ids: Sequence[int], *, actor: str | None) -> Steps[list[int]]:

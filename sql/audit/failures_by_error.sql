@@ -4,7 +4,8 @@
 -- Parameters: since interval = '1 day', name text = '%', limit integer = 20
 -- Index: outcome_failed; task_pkey.
 with failed as (
-    select o.task_id, t.name, o.finished_at, o.error->>'type' as type, left(split_part(o.error->>'message', E'\n', 1), 500) as message
+    select o.task_id, t.name, o.finished_at, o.error->>'type' as type,
+           left(split_part(o.error->>'message', E'\n', 1), 500) as message
       from pgflow.outcome o
       join pgflow.task t on t.root_id = o.root_id and t.id = o.task_id
      where o.state = 'failed' and o.finished_at >= (select pgflow.now()) - %(since)s::interval

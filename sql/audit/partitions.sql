@@ -1,5 +1,6 @@
 -- Guarantees: the partitions of history, newest first: how big, how old, and whether a run in them is still live.
--- Columns: first_run, last_run, made_at, first_used_at, idle_since, tasks_estimate, task_bytes, outcome_bytes, event_bytes, holds_back
+-- Columns: first_run, last_run, made_at, first_used_at, idle_since, tasks_estimate, task_bytes, outcome_bytes,
+-- Columns: event_bytes, holds_back
 -- Parameters: none
 -- Index: partition_pkey, the catalog, and the primary keys of the places.
 with sized as (

@@ -13,17 +13,21 @@ with horizon as materialized (
       from pgflow.event e
      where e.root_id >= (select root_id from horizon) and e.at >= (select since from horizon)
        and e.type = 'task.retried'
-), waiting as (
+), grouped as materialized (
+    select t.name, r.error, count(*) as retries, count(distinct r.task_id) as tasks, max(r.attempt) as most_attempts,
+           max(r.at) as last_at, (array_agg(r.message order by r.id desc))[1] as last_message
+      from retried r
+      join pgflow.task t on t.root_id = r.root_id and t.id = r.task_id
+     where t.name like %(name)s::text
+     group by t.name, r.error
+), waiting as materialized (
     select t.name, count(*) as tasks, min(d.due_at) as next_due_at
-      from pgflow.delayed d join pgflow.task t on t.root_id = d.root_id and t.id = d.task_id
-     where d.reason = 'retrying' group by t.name
+      from pgflow.delayed d
+      join pgflow.task t on t.root_id = d.root_id and t.id = d.task_id
+     where d.reason = 'retrying' and t.name like %(name)s::text
+     group by t.name
 )
-select t.name, r.error, count(*) as retries, count(distinct r.task_id) as tasks, max(r.attempt) as most_attempts,
-       max(r.at) as last_at, (array_agg(r.message order by r.id desc))[1] as last_message,
-       coalesce(max(w.tasks), 0) as waiting, max(w.next_due_at) as next_due_at
-  from retried r
-  join pgflow.task t on t.root_id = r.root_id and t.id = r.task_id
-  left join waiting w on w.name = t.name
- where t.name like %(name)s::text
- group by t.name, r.error
- order by count(*) desc limit %(limit)s::integer
+select g.name, g.error, g.retries, g.tasks, g.most_attempts, g.last_at, g.last_message,
+       coalesce(w.tasks, 0) as waiting, w.next_due_at
+  from grouped g left join waiting w using (name)
+ order by g.retries desc, g.name limit %(limit)s::integer

@@ -10,7 +10,7 @@ with history as (
     union all
     select e.at, e.id, e.task_id, e.type::text, e.attempt, e.worker_id,
            nullif(concat_ws(', ', e.key, 'due ' || (e.data->>'due_at')::timestamptz,
-                            concat_ws(': ', e.data->'error'->>'type', split_part(e.data->'error'->>'message', E'\n', 1)),
+                            nullif(concat_ws(': ', e.data->'error'->>'type', split_part(e.data->'error'->>'message', E'\n', 1)), ''),
                             e.data->>'reason', 'by ' || e.actor), '')
       from pgflow.event e where e.root_id = %(run)s::bigint
 )

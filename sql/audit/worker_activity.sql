@@ -1,5 +1,6 @@
 -- Guarantees: every worker that is open or that did something lately, with what it did and what it holds now.
--- Columns: worker_id, host, pid, state, queues, concurrency, holds, oldest_claim, started, completed, failed, retried, lost_leases, seen_at, started_at
+-- Columns: worker_id, host, pid, state, queues, concurrency, holds, oldest_claim, started, completed, failed, retried,
+-- Columns: lost_leases, seen_at, started_at
 -- Parameters: since interval = '1 hour'
 -- Index: none, because events are not indexed by time; partitions that rest since before then are not read.
 with horizon as materialized (

@@ -1,5 +1,5 @@
--- Guarantees: an outcome never changes, and goes only by pgflow.reopen (which sets pgflow.reopen for itself).
--- Index: none.
+-- Guarantees: an outcome never changes, and goes only by pgflow.reopen, which allows itself with a setting.
+-- Index: none, because it looks at the row in hand.
 create or replace function pgflow.outcome_is_final() returns trigger
 language plpgsql
 as $$

@@ -6,10 +6,10 @@ create or replace function pgflow.reopen(roots bigint[], tasks bigint[], by_acto
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set pgflow.reopen = 'on'
 set enable_seqscan = off
 as $$
 begin
+    perform set_config('pgflow.reopen', 'on', true);
     return query
     with reopened as (
         delete from pgflow.outcome o using (
@@ -30,5 +30,6 @@ begin
     )
     select o.task_id from reopened o
      where (select pgflow.wake(array_agg(distinct q.queue)) from queued q) is not null;
+    perform set_config('pgflow.reopen', 'off', true);
 end
 $$;

@@ -1,5 +1,5 @@
 -- Guarantees: for every lane that an open worker claims from, the greatest floor published and the safe position.
--- Index: worker_open; lane_pkey.
+-- Index: lane_pkey; workers are few.
 select f.queue, f.priority, max(f.floor)::bigint as highest, coalesce(max(l.safe), 0)::bigint as safe
   from (select q.key as queue, (p.ordinality - 1)::smallint as priority, p.value::bigint as floor
           from pgflow.worker w

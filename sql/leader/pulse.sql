@@ -1,6 +1,6 @@
 -- Guarantees: what the leader must know to choose its next rest: both clocks, how far ready.seq has come (says whether
 -- anything moved), and the next instant at which something falls due.
--- Index: delayed_due, inbox_wake, worker_open, lease_deadline.
+-- Index: delayed_due, inbox_wake, lease_deadline; workers are few.
 select extract(epoch from clock_timestamp())::float8 as real_now,
        extract(epoch from n.now)::float8 as now,
        (select last_value from pgflow.ready_seq_seq) as seq,
@@ -8,7 +8,7 @@ select extract(epoch from clock_timestamp())::float8 as real_now,
            (select due_at from pgflow.delayed order by due_at limit 1),
            (select wake_at from pgflow.inbox where wake_at is not null order by wake_at limit 1)))::float8 as due,
        extract(epoch from least(
-           (select lease_until from pgflow.worker where closed_at is null order by lease_until limit 1),
+           (select min(lease_until) from pgflow.worker where closed_at is null),
            (select deadline + %(grace)s::float8 * interval '1 s' from pgflow.lease
              where deadline is not null order by deadline limit 1)))::float8 as expiry,
        extract(epoch from pg_postmaster_start_time())::float8 as server_started

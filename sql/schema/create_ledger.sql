@@ -1,5 +1,5 @@
 -- Guarantees: the ledger of applied steps exists. It comes before the first migration, so it is made by itself.
--- Index: none.
+-- Index: none, because it reads no table.
 create table if not exists pgflow.migration (
     version    integer,
     name       text        primary key,

@@ -13,7 +13,11 @@ declare
 begin
     foreach role in array array[owner, worker, reader] loop
         if not exists (select from pg_roles where rolname = role) then
-            execute format('create role %I nologin', role);
+            begin
+                execute format('create role %I nologin', role);
+            exception when duplicate_object or unique_violation then
+                null;  -- roles belong to the whole server, and somebody migrating another database was first
+            end;
         end if;
     end loop;
     if not pg_has_role(current_user, owner, 'usage') then
@@ -49,6 +53,9 @@ begin
     execute format('grant execute on all functions in schema %I to %I', home, worker);
     execute format('grant execute on function %I.now() to %I', home, reader);
     execute format('grant insert on %I.task, %I.outcome, %I.event to %I', home, home, home, worker);
+    -- Recording a step that is there already "updates" its key to what it is, to read the row another transaction is
+    -- just committing; a trigger refuses any real change.
+    execute format('grant update (key) on %I.event to %I', home, worker);
     foreach role in array array['ready', 'lease', 'delayed', 'inbox', 'throttled', 'parked', 'queue', 'lane', 'worker',
                                 'idle', 'cancellation', 'leader', 'idempotency', 'partition'] loop
         execute format('grant insert, update, delete on %I.%I to %I', home, role, worker);

@@ -1,6 +1,7 @@
 -- Guarantees: up to `limit` leases of these closed workers, or past their deadline by `grace`, are found and moved in
 -- one step: to ready with one more attempt and the crash kept or, when the task has now taken down `max_crashes`
--- workers, to a failed outcome, which arrives at its parent. Never waits for a lock.
+-- workers, to a failed outcome, which arrives at its parent. Where it is known which tasks ran (`blamed`), the others
+-- go back as if they had never been claimed. Never waits for a lock.
 -- Index: lease_worker, lease_deadline; task_pkey.
 with taken as (
     delete from pgflow.lease l where l.ctid = any(array(
@@ -15,11 +16,16 @@ with taken as (
              order by deadline limit %(limit)s::integer for update skip locked) d))
     returning l.task_id, l.root_id, l.parent_id, l.epoch, l.attempt, l.crashes, l.worker_id
 ), known as materialized (
-    select t.*, t.crashes >= %(max_crashes)s::integer as poisoned, c.now
-      from (select pgflow.now() as now offset 0) c cross join taken t
+    select t.task_id, t.root_id, t.parent_id, t.epoch, t.worker_id, t.attempt,
+           (t.attempt + b.blame)::smallint as next_attempt, (t.crashes - 1 + b.blame)::smallint as crashes,
+           b.blame = 1 and t.crashes >= %(max_crashes)s::integer as poisoned, c.now
+      from (select pgflow.now() as now offset 0) c
+     cross join taken t
+     cross join lateral (
+           select coalesce((t.task_id = any(%(blamed)s::bigint[]))::integer, 1) as blame) b
 ), queued as (
     insert into pgflow.ready (queue, priority, task_id, root_id, attempt, crashes)
-    select t.queue, t.priority, k.task_id, k.root_id, k.attempt + 1, k.crashes
+    select t.queue, t.priority, k.task_id, k.root_id, k.next_attempt, k.crashes
       from known k cross join lateral (
            select queue, priority from pgflow.task where root_id = k.root_id and id = k.task_id offset 0) t
      where not k.poisoned order by k.task_id

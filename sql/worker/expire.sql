@@ -1,6 +1,7 @@
 -- Guarantees: every worker whose lease ran out is closed, unless it is just renewing. Returns all workers closed of
 -- late: a claim that was under way when its worker was closed may still have left leases behind.
--- Index: worker_open, worker_closed.
+-- Index: worker_closed; the open workers are read whole, being few: an index on lease_until would make every beat
+-- write to it.
 with expired as (
     update pgflow.worker w set closed_at = c.now, closed_why = 'lease expired', running = 0
       from (select pgflow.now() as now offset 0) c

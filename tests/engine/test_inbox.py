@@ -11,17 +11,19 @@ from typing import Any
 import pytest
 
 from pgflow.db.call import Call
-from pgflow.engine import leases, timers
+from pgflow.engine import inbox, leases, timers
 from pgflow.model import Claimed, Settlement, State
 from tests.fixtures.database import Engine
 
 
 def child_of(engine: Engine, parent: int, count: int = 1) -> list[int]:
     """Ready children of a run; the engine has no verb for them yet, its statements have."""
-    ids = [i for (i,) in engine.query(
+    rows = engine.query(
         "insert into pgflow.task (root_id, parent_id, name, queue, priority, input, created_at)"
-        " select %s, %s, 'child', 'default', 2, '{}', now() from generate_series(1, %s) returning id", parent, parent, count
-    )]  # fmt: skip
+        " select %s, %s, 'child', 'default', 2, '{}', now() from generate_series(1, %s) returning id",
+        parent, parent, count,
+    )  # fmt: skip
+    ids = [row[0] for row in rows]
     engine.query(
         "insert into pgflow.ready (queue, priority, task_id, root_id, attempt, crashes)"
         " select 'default', 2, unnest(%s::bigint[]), %s, 1, 0 returning 1", ids, parent
@@ -30,7 +32,7 @@ def child_of(engine: Engine, parent: int, count: int = 1) -> list[int]:
 
 
 def signal(task_id: int) -> Call[Any]:
-    return Call("task/arrive", {"tasks": [task_id]}, lambda rows: rows[0][0])
+    return inbox.arrive([task_id])
 
 
 def suspend(claimed: Claimed, needed: int, delay: float | None = None) -> Call[Any]:

@@ -105,8 +105,8 @@ def test_the_database_refuses_to_change_an_outcome(engine: Engine, change: str) 
         "insert into pgflow.delayed values (1, 1, now(), 'queued', 1, 0)",
         "insert into pgflow.parked values (1, 1, 'running', now(), null, null, 1, 0)",
         "insert into pgflow.lease values (1, 1, null, 1, 1, 0, 1, now(), null)",
-        "insert into pgflow.task (root_id, parent_id, id, name, queue, priority, input, created_at)"
-        " values (1, null, 2, 'a', 'q', 2, '{}', now())",
+        "insert into pgflow.task (root_id, id, name, queue, priority, input, created_at)"  # noqa: ISC004
+        " values (1, 2, 'a', 'q', 2, '{}', now())",
         "insert into pgflow.event (root_id, task_id, type, at) values (1, 1, 'step.completed', now())",
     ],
 )
@@ -133,3 +133,10 @@ def test_a_record_without_its_lease_is_refused(engine: Engine) -> None:
     assert engine.run(leases.record([step._replace(epoch=step.epoch + 1)], 1)) == {}
     engine.settle(claimed)
     assert engine.run(leases.record([step], 1)) == {}
+
+
+def test_the_database_refuses_to_rewrite_what_happened(engine: Engine) -> None:
+    engine.enqueue()
+    engine.settle(*engine.claim())
+    with pytest.raises(psycopg.Error, match="is final"):
+        engine.query("update pgflow.event set key = 'other' returning 1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -80,24 +81,29 @@ async def test_the_safe_position_follows_and_then_all_is_settled(engine: Engine,
     engine.settle(*claimed)
     publish(engine, floor)
     stragglers = Stragglers()
-    for _ in range(3):
+    for _ in range(500):  # transactions in other databases of the server hold it back too
         assert await stragglers.look(leader.run) == 0
-    assert safe(engine) == floor
+        if stragglers.settled:
+            break
+        await asyncio.sleep(0.01)
     assert stragglers.settled
+    assert safe(engine) == floor
 
 
 async def test_rows_above_the_floors_keep_their_place(engine: Engine, leader: Link) -> None:
     engine.register(1)
     engine.enqueue(10)
     ((fifth,),) = engine.query("select seq from pgflow.ready order by seq offset 5 limit 1")
-    engine.settle(*[row for row in engine.claim(5)])
+    engine.settle(*engine.claim(5))
     before = engine.query("select task_id, seq from pgflow.ready order by seq")
     publish(engine, fifth)
     await Stragglers().look(leader.run)
     assert engine.query("select task_id, seq from pgflow.ready order by seq") == before
 
 
-async def test_no_task_is_stranded_among_hostile_writers(engines: Callable[..., Engine], leader: Link) -> None:
+async def test_no_task_is_stranded_among_hostile_writers(  # noqa: C901, PLR0912 (one loop, one choice)
+    engines: Callable[..., Engine], leader: Link
+) -> None:
     """Writers that commit late or roll back, a worker that claims with its floor and sometimes rolls back."""
     import random
 

@@ -1,0 +1,230 @@
+"""`pgflow run`."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NoReturn
+
+import click
+
+from pgflow import codec, config
+from pgflow.cli import connection, output
+from pgflow.cli.failures import ExitCode
+from pgflow.cli.parameters import ID, LIMIT, PRIORITY, STATE, duration, instant, pair
+from pgflow.cli.task import COLUMNS, cancel_all, list_tasks
+from pgflow.engine import diagnosis
+from pgflow.engine.diagnosis import Registered
+from pgflow.engine.enqueue import Request, Spec
+from pgflow.errors import ArgumentError, NotFound, TaskCancelled, TaskFailed
+from pgflow.model import Priority, State
+from pgflow.sdk.client import Client
+from pgflow.sdk.task import check_queue
+
+
+@click.group(cls=output.Group)
+def run() -> None:
+    """Start runs and see what becomes of them. A run is a task that was asked for, with all its children."""
+
+
+@run.command()
+@click.argument("name")
+@click.argument("arguments", default="{}", metavar="[JSON | -]")
+@click.option("--key", help="Starts at most one: a second start with the key gives the first one's id.")
+@click.option("--delay", type=duration, help="Start no sooner than this from now, as in 1h30m.")
+@click.option("--at", type=instant, help="Start no sooner than this, as in 2026-05-01T09:00 (local) or with a Z.")
+@click.option("--queue", default="default", show_default=True, help="Where it waits.")
+@click.option("--priority", type=PRIORITY, default="normal", show_default=True)
+@click.option("--tag", "tags", type=pair, multiple=True, help="A word to find it by. Repeat.")
+@click.option("--wait", is_flag=True, help="Wait for the result, as `pgflow run result` does.")
+@click.option("--timeout", type=duration, help="Wait no longer than this.")
+def start(
+    name: str, arguments: str, key: str | None, delay: float | None, at: datetime | None, queue: str, priority: str,
+    tags: Sequence[tuple[str, str]], wait: bool, timeout: float | None,
+) -> ExitCode | None:  # fmt: skip
+    """Start a run of the task NAME.
+
+    Its arguments go by name, as a JSON object, or - to read one from standard input.
+
+    Prints the run's id. A task's own queue is known to its code alone: name it with --queue.
+
+    \b
+    Example:
+      pgflow run start send_email '{"to": "ann@example.com", "template": "welcome"}' --queue mail --wait
+    """
+    if delay is not None and at is not None:
+        raise ArgumentError("--delay and --at exclude each other")
+    if timeout is not None and not wait:
+        raise ArgumentError("--timeout is for --wait")
+    if not name.strip() or len(name) > 200:
+        raise ArgumentError("a task's name is 1 to 200 characters long")
+    if key is not None and not 0 < len(key) <= 500:
+        raise ArgumentError("a key is 1 to 500 characters long")
+    text = sys.stdin.read() if arguments == "-" else arguments
+    payload = codec.encode(_arguments(text), limit=config.load().payload_limit)
+    spec = Spec(name, check_queue(queue, "--queue"), Priority[priority.upper()])
+    asked = Request(spec, payload, key, delay, at, codec.encode(dict(tags)) if tags else None)
+    with connection.session("cli") as session:
+        client = Client(config.load(), actor=connection.actor()).on(session.connection)
+        (handle,) = client.enqueue_many([asked])
+        crew = session.run(diagnosis.registered())
+        warning = _unheard(crew, name, queue)
+        if handle.existed:
+            output.note(f"the key is taken: this is the run that holds it, {handle.id}")
+        elif warning:
+            output.note(f"note: {warning}")
+        if wait:
+            return _result(client, handle.id, timeout)
+    if output.wants_json():
+        output.document({"id": handle.id, "existed": handle.existed, "warning": warning})
+    else:
+        click.echo(handle.id)
+    return None
+
+
+def _arguments(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ArgumentError(
+            f"the arguments are no JSON: {error}", hint="""write an object, as in '{"to": "ann@example.com"}'"""
+        ) from None
+    if not isinstance(value, dict):
+        raise ArgumentError(
+            f"the arguments have to be a JSON object, not {_KINDS[type(value)]}", hint="arguments go by their names"
+        )
+    return value
+
+
+_KINDS = {list: "an array", str: "a string", int: "a number", float: "a number", bool: "a boolean", type(None): "null"}
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise ArgumentError(f"{text} is no JSON")
+
+
+def _unheard(crew: Sequence[Registered], name: str, queue: str) -> str | None:
+    """Why nobody will run this task as things are, if so."""
+    if not crew:
+        return "no worker is running; start one with `pgflow worker`"
+    knowing = [worker for worker in crew if name in worker.tasks]
+    if not knowing:
+        close = difflib.get_close_matches(name, {task for worker in crew for task in worker.tasks})
+        meant = f"; did you mean {' or '.join(close)}?" if close else "; it waits until one has"
+        return f"no running worker has code for a task named {name!r}{meant}"
+    served = sorted({served for worker in knowing for served in worker.queues})
+    if queue not in served:
+        return f"no running worker that knows {name!r} serves the queue {queue!r}; they serve: {', '.join(served)}"
+    return None
+
+
+@run.command("list")
+@click.option("--state", type=STATE, help="Only runs in this state.")
+@click.option("--name", help="Only runs of this task.")
+@click.option("--queue", help="Only runs of this queue.")
+@click.option("--limit", type=LIMIT, default=50, show_default=True, help="How many at most.")
+@click.option("--before", type=ID, help="Only runs older than this one: the next page.")
+def list_(state: str | None, name: str | None, queue: str | None, limit: int, before: int | None) -> None:
+    """List runs, newest first."""
+    chosen = State(state) if state else None
+    list_tasks(
+        "runs", roots_only=True, state=chosen, name=name, queue=queue, limit=limit, before=before,
+    )  # fmt: skip
+
+
+@run.command()
+@click.argument("run_id", type=ID, metavar="ID")
+def show(run_id: int) -> None:
+    """Show a run.
+
+    What was asked for, where it is, how it ended, and its children.
+    """
+    with connection.client() as client:
+        shown = _root(client, run_id)
+        children = [row for row in client.tasks(run_id=run_id, limit=101) if row["id"] != run_id]
+    if output.wants_json():
+        output.document({**shown, "children": children})
+        return
+    output.details(shown)
+    if children:
+        click.echo()
+        output.rows(children, ("id", "parent_id", *COLUMNS[1:]), empty="")
+
+
+def _root(client: Client, run_id: int) -> dict[str, Any]:
+    shown = dict(client.show(run_id))
+    if shown["parent_id"] is not None:
+        raise NotFound(
+            f"{run_id} is no run, but a task of run {shown['root_id']}", hint=f"see `pgflow task show {run_id}`"
+        )
+    del shown["root_id"], shown["parent_id"], shown["step"]
+    return shown
+
+
+@run.command()
+@click.argument("run_id", type=ID, metavar="ID")
+def history(run_id: int) -> None:
+    """Show all that happened in a run, in order."""
+    with connection.client() as client:
+        events = client.history(run_id)
+    begun = events[0]["at"]
+    lines = [{**event, "after": event["at"] - begun, "note": _note(event)} for event in events]
+    if output.wants_json():
+        output.document(events)
+    else:
+        output.rows(lines, ("at", "after", "task_id", "type", "attempt", "worker_id", "note"), empty="")
+
+
+def _note(event: dict[str, Any]) -> str | None:
+    """What an event says beyond its type, in a few words."""
+    data = event["data"] if isinstance(event["data"], dict) else {}
+    error = data.get("error") or {}
+    words = [
+        event["key"],
+        f"due {output.cell('', datetime.fromisoformat(data['due_at']))}" if "due_at" in data else None,
+        f"{error.get('type')}: {str(error.get('message')).partition(chr(10))[0]}" if error else None,
+        data.get("reason"),
+        f"by {event['actor']}" if event["actor"] else None,
+    ]
+    return ", ".join(str(word) for word in words if word) or None
+
+
+@run.command()
+@click.argument("run_ids", type=ID, nargs=-1, required=True, metavar="ID...")
+def cancel(run_ids: tuple[int, ...]) -> None:
+    """Cancel runs.
+
+    All that is in them goes with them. What has ended already stays as it is.
+    """
+    cancel_all(run_ids)
+
+
+@run.command()
+@click.argument("run_id", type=ID, metavar="ID")
+@click.option("--timeout", type=duration, help="Wait no longer than this; for ever unless given.")
+def result(run_id: int, timeout: float | None) -> ExitCode | None:
+    """Wait for a run's result.
+
+    Prints it as JSON. Exits with 1 when the run failed or was cancelled, with 6 when the time was over.
+    """
+    with connection.client() as client:
+        return _result(client, run_id, timeout)
+
+
+def _result(client: Client, run_id: int, timeout: float | None) -> ExitCode | None:
+    try:
+        value: Any = client.result(run_id, timeout=timeout)
+    except (TaskFailed, TaskCancelled) as error:
+        if not output.wants_json():
+            error.hint = f"`pgflow task show {run_id}` has the details"
+            raise
+    else:
+        if not output.wants_json():
+            output.document(value)
+            return None
+    shown = client.show(run_id)
+    output.document({name: shown[name] for name in ("id", "state", "output", "error", "attempt", "finished_at")})
+    return ExitCode.OK if shown["state"] in {State.COMPLETED, State.SKIPPED} else ExitCode.FAILED

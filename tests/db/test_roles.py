@@ -1,0 +1,141 @@
+"""What each of the three roles may do, by doing it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from pgflow.config import Settings
+from pgflow.db import connect, migrations, partitions
+from pgflow.db.call import Session
+from pgflow.engine import control, inspection, leadership, leases, reaping, timers, upkeep, workers
+from pgflow.engine.enqueue import Request, Spec, enqueue
+from pgflow.errors import PermissionDenied
+from pgflow.model import State
+from tests.fixtures.database import Engine, url_of
+
+As = Callable[[str], Engine]
+
+
+@pytest.fixture
+def acting(engines: Callable[..., Engine]) -> As:
+    """An engine connection that has only this role's rights."""
+
+    def act(role: str) -> Engine:
+        engine = engines()
+        engine.connection.execute(sql.SQL("set role {}").format(sql.Identifier(role)))
+        return engine
+
+    return act
+
+
+def test_a_worker_may_do_all_that_the_engine_does(acting: As) -> None:
+    engine = acting("pgflow_worker")
+    engine.register(1)
+    first, second, third, later = (*engine.enqueue(3, key=None), *engine.enqueue(delay=1.0, key="k"))
+    one, two, _ = engine.claim()
+    engine.run(leases.record([leases.StepRecord(first, one.epoch, "s", b"1")], 1))
+    engine.settle(one)
+    engine.settle(two, state=State.WAITING, needed=1, delay=1.0)
+    engine.run(control.cancel([third]))
+    engine.run(control.redrive([control.Located(third, third, True)]))
+    engine.run(timers.fire(10))
+    engine.run(timers.time_out(10))
+    engine.run(reaping.reap([1], max_crashes=3))
+    engine.run(workers.beat([workers.Pulse(1, 0, {})], 30))
+    engine.run(workers.idle(["default"], "c"))
+    engine.run(workers.expire())
+    engine.run(control.pause_queue("default"))
+    engine.run(leadership.begin_term("h", 1))
+    engine.run(leadership.pulse())
+    engine.run(leadership.lanes())
+    for sweep in upkeep.sweeps():
+        engine.run(sweep)
+    engine.run(upkeep.note_partitions())
+    assert engine.run(partitions.make()) == 0
+    assert {row["state"] for row in engine.run(inspection.tasks())} == {"completed", "waiting", "queued", "scheduled"}
+    assert (second, later) != (None, None)
+    engine.run(workers.close([1], "done"))
+
+
+@pytest.mark.parametrize(
+    "forbidden",
+    [
+        "update pgflow.task set name = 'x'",
+        "delete from pgflow.outcome",
+        "update pgflow.event set type = 'task.started'",
+        "delete from pgflow.event",
+        "truncate pgflow.ready",
+        "drop table pgflow.ready",
+        "create table pgflow.mine (id int)",
+        "alter table pgflow.task add column x int",
+        "drop trigger outcome_is_final on pgflow.outcome",
+    ],
+)
+def test_a_worker_may_neither_rewrite_history_nor_change_tables(acting: As, forbidden: str) -> None:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        acting("pgflow_worker").connection.execute(forbidden)
+
+
+def test_making_partitions_runs_as_the_owner_whoever_asks(acting: As, engine: Engine) -> None:
+    engine.query("select setval('pgflow.task_id_seq', 25000000)")
+    assert acting("pgflow_worker").run(partitions.make()) > 0
+
+
+def test_a_reader_may_look_at_everything_and_touch_nothing(acting: As, engine: Engine) -> None:
+    engine.enqueue()
+    reader = acting("pgflow_reader")
+    assert len(reader.query("select * from pgflow.run")) == 1
+    assert len(reader.query("select * from pgflow.task_state")) == 1
+    assert reader.query("select pgflow.now() is not null") == [(True,)]
+    for forbidden in (
+        "insert into pgflow.queue (name, created_at) values ('q', now())",
+        "delete from pgflow.ready",
+        "select pgflow.reopen('{1}', '{1}', null)",
+        "select pgflow.make_partitions(9)",
+        "select pgflow.wake('{default}')",
+    ):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            reader.connection.execute(forbidden)
+
+
+def test_a_stranger_may_do_nothing_and_is_told_what_to_do(database: Settings, server_url: str) -> None:
+    with stranger(server_url) as (name, password):
+        url = psycopg.conninfo.make_conninfo(database.require_url(), user=name, password=password)
+        connection = connect.open_sync(Settings(database_url=url, _env_file=None), "test")
+        with connection, pytest.raises(PermissionDenied, match="pgflow_worker"):
+            Session(connection).run(enqueue([Request(Spec("noop"), b"{}")]))
+
+
+def test_without_the_right_to_create_roles_everything_works_under_ones_own_name(server_url: str) -> None:
+    with stranger(server_url) as (name, password):
+        database = f"pgflow_own_{uuid.uuid4().hex[:8]}"
+        with psycopg.connect(server_url, autocommit=True) as admin:
+            admin.execute(sql.SQL("create database {} owner {}").format(sql.Identifier(database), sql.Identifier(name)))
+            try:
+                url = psycopg.conninfo.make_conninfo(url_of(server_url, database), user=name, password=password)
+                settings = Settings(database_url=url, _env_file=None, schema_name="own_schema")
+                assert migrations.migrate(settings)
+                with connect.open_sync(settings, "test") as connection:
+                    done = Session(connection, "own_schema").run(enqueue([Request(Spec("noop"), b"{}")]))
+                    assert done.ids == [1]
+            finally:
+                admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(database)))
+
+
+@contextmanager
+def stranger(server_url: str) -> Iterator[tuple[str, str]]:
+    """A role with a password and no rights."""
+    name, password = f"pgflow_stranger_{uuid.uuid4().hex[:8]}", uuid.uuid4().hex
+    with psycopg.connect(server_url, autocommit=True) as admin:
+        admin.execute(sql.SQL("create role {} login password {}").format(sql.Identifier(name), sql.Literal(password)))
+        try:
+            yield name, password
+        finally:
+            admin.execute(sql.SQL("drop owned by {}").format(sql.Identifier(name)))
+            admin.execute(sql.SQL("drop role {}").format(sql.Identifier(name)))

@@ -1,0 +1,104 @@
+"""The tasks that tests' workers run."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from contextvars import ContextVar
+
+import pgflow
+from pgflow import App, Fatal, RetryLater, RetryPolicy
+
+app = App()
+QUICK = RetryPolicy(3, backoff="fixed", base=0.05, jitter=False)
+
+
+@app.task(name="noop")
+async def noop() -> None: ...
+
+
+@app.task(name="add")
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+@app.task(name="nap")
+async def nap(seconds: float) -> str:
+    await asyncio.sleep(seconds)
+    return "slept"
+
+
+@app.task(name="thread_nap")
+def thread_nap(seconds: float) -> str:
+    time.sleep(seconds)
+    return "slept"
+
+
+@app.task(name="brief", timeout=0.2, retry=1)
+async def brief() -> None:
+    await asyncio.sleep(60)
+
+
+@app.task(name="brief_thread", timeout=0.2, retry=1)
+def brief_thread(seconds: float = 1.0) -> None:
+    time.sleep(seconds)
+
+
+@app.task(name="hog")
+async def hog(seconds: float) -> str:
+    time.sleep(seconds)  # noqa: ASYNC251 (that is the point)
+    return "hogged"
+
+
+@app.task(name="boom", retry=QUICK)
+def boom(text: str) -> None:
+    raise ValueError(f"{text}: \ud800 and \x00")
+
+
+@app.task(name="fatal", retry=QUICK)
+async def fatal() -> None:
+    raise Fatal("no such customer")
+
+
+@app.task(name="third_time", retry=QUICK)
+async def third_time() -> int:
+    if pgflow.current().attempt < 3:
+        raise RetryLater(after=0.01)
+    return pgflow.current().attempt
+
+
+@app.task(name="die", retry=QUICK)
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@app.task(name="bad_result", retry=QUICK)
+async def bad_result() -> float:
+    return float("nan")
+
+
+@app.task(name="big")
+async def big(text: str) -> int:
+    return len(text)
+
+
+@app.task(name="whoami")
+async def whoami() -> dict[str, object]:
+    attempt = pgflow.current()
+    return {"task_id": attempt.task_id, "attempt": attempt.attempt, "key": attempt.idempotency_key}
+
+
+LEAK: ContextVar[str] = ContextVar("LEAK", default="clean")
+
+
+@app.task(name="leak")
+async def leak() -> str:
+    before = LEAK.get()
+    LEAK.set("dirty")
+    return before
+
+
+@app.task(name="on_mail", queue="mail")
+async def on_mail() -> None: ...

@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession as SqlAlchemyAsyncSession
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.orm import Session as SqlAlchemySession
+
+from pgflow.config import Settings
+from pgflow.engine.enqueue import IdempotencyConflict
+from pgflow.errors import ArgumentError, ConfigError, NotFound, PayloadError, ResultTimeout, TaskCancelled
+from pgflow.model import State
+from pgflow.sdk.async_client import AsyncClient
+from pgflow.sdk.client import Client
+from tests.fixtures.database import Engine
+from tests.runtime import apps
+
+
+def public(cls: type) -> dict[str, list[str]]:
+    return {
+        name: [f"{p.name}:{p.kind}:{p.annotation}:{p.default}" for p in inspect.signature(method).parameters.values()]
+        for name, method in vars(cls).items()
+        if not name.startswith("_") and callable(method)
+    }
+
+
+def test_both_colours_have_the_same_verbs_and_signatures() -> None:
+    assert public(Client) == public(AsyncClient)
+    assert all(vars(AsyncClient)[name].__doc__ for name in public(AsyncClient))
+
+
+def test_one_task_and_many_come_back_in_order(sync_client: Client, engine: Engine) -> None:
+    one = sync_client.enqueue(apps.add, 1, b=2)
+    many = sync_client.enqueue_many(apps.add.request(n, n) for n in range(5000))
+    assert one.id < many[0].id
+    assert [handle.id for handle in many] == sorted(handle.id for handle in many)
+    assert engine.query("select input from pgflow.task where id = %s", many[4321].id) == [({"a": 4321, "b": 4321},)]
+
+
+def test_many_are_written_whole_or_not_at_all(sync_client: Client, engine: Engine) -> None:
+    def requests() -> object:
+        yield from (apps.add.request(n, n) for n in range(3000))
+        raise RuntimeError("the caller's own trouble")
+
+    with pytest.raises(RuntimeError):
+        sync_client.enqueue_many(requests())  # type: ignore[arg-type]
+    bad = [*(apps.add.request(n, n) for n in range(3000)), apps.add.options(key="k").request(1, 1)]
+    sync_client.enqueue(apps.add.options(key="k"), 2, 2)
+    with pytest.raises(IdempotencyConflict):
+        sync_client.enqueue_many(bad)
+    assert engine.query("select count(*) from pgflow.task") == [(1,)]
+
+
+def test_options_travel_with_the_task(sync_client: Client, engine: Engine) -> None:
+    at = datetime.now(UTC) + timedelta(days=1)
+    options = apps.add.options(
+        queue="mail", priority="high", timeout="5s", at=at, tags={"order": "7"}, retry=apps.QUICK
+    )
+    handle = sync_client.enqueue(options, 1, 2)
+    row = sync_client.show(handle.id)
+    assert (row["queue"], row["priority"], row["state"]) == ("mail", "high", "scheduled")
+    assert (row["due_at"], row["tags"], row["timeout"]) == (at, {"order": "7"}, 5.0)
+    assert row["retry"]["max_attempts"] == 3
+    assert apps.add.queue == "default", "the task itself is as it was"
+
+
+def test_a_key_starts_at_most_one(sync_client: Client) -> None:
+    first = sync_client.enqueue(apps.add.options(key="order-7"), 1, 2)
+    again = sync_client.enqueue(apps.add.options(key="order-7"), 1, 2)
+    assert (again.id, first.existed, again.existed) == (first.id, False, True)
+    with pytest.raises(IdempotencyConflict, match=str(first.id)):
+        sync_client.enqueue(apps.add.options(key="order-7"), 1, 3)
+
+
+def test_fifty_at_once_with_one_key_are_one_task(sync_client: Client, engine: Engine) -> None:
+    ids: list[int] = []
+    barrier = threading.Barrier(10)
+
+    def start() -> None:
+        barrier.wait(10)
+        ids.extend(sync_client.enqueue(apps.add.options(key="k"), 1, 2).id for _ in range(5))
+
+    threads = [threading.Thread(target=start) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(ids) == 50
+    assert len(set(ids)) == 1
+    assert engine.query("select count(*) from pgflow.task") == [(1,)]
+
+
+def test_wrong_arguments_and_values_are_refused_at_the_door(sync_client: Client, engine: Engine) -> None:
+    with pytest.raises(ArgumentError, match="add"):
+        sync_client.enqueue(apps.add, 1)  # type: ignore[call-arg]
+    with pytest.raises(PayloadError, match=r"\$\.text"):
+        sync_client.enqueue(apps.big, "a\x00b")
+    with pytest.raises(PayloadError, match="bytes"):
+        sync_client.enqueue(apps.big, "x" * 1_100_000)
+    assert engine.query("select count(*) from pgflow.task") == [(0,)]
+
+
+def test_it_exists_if_and_only_if_the_callers_transaction_commits(
+    sync_client: Client, database: Settings, engine: Engine
+) -> None:
+    with psycopg.connect(database.require_url()) as connection:
+        connection.execute("create table orders (id int)")
+        connection.commit()
+        connection.execute("insert into orders values (1)")
+        sync_client.on(connection).enqueue_many([apps.add.request(1, 1)] * 3)
+        connection.rollback()
+        assert engine.query("select count(*) from pgflow.task") == [(0,)]
+        connection.execute("insert into orders values (1)")
+        handle = sync_client.on(connection).enqueue(apps.add, 1, 1)
+        assert engine.query("select count(*) from pgflow.task") == [(0,)]
+    assert engine.query("select id from pgflow.task") == [(handle.id,)]
+
+
+async def test_the_same_for_an_async_connection(client: AsyncClient, database: Settings, engine: Engine) -> None:
+    async with await psycopg.AsyncConnection.connect(database.require_url()) as connection:
+        await client.on(connection).enqueue(apps.add, 1, 1)
+        await connection.rollback()
+        handle = await client.on(connection).enqueue(apps.add, 1, 1)
+    assert engine.query("select id from pgflow.task") == [(handle.id,)]
+
+
+def test_sqlalchemys_connections_and_sessions_will_do(sync_client: Client, database: Settings, engine: Engine) -> None:
+    alchemy = sa.create_engine(database.require_url().replace("postgresql://", "postgresql+psycopg://"))
+    try:
+        with alchemy.connect() as connection:
+            sync_client.on(connection).enqueue(apps.add, 1, 1)
+            connection.rollback()
+        with SqlAlchemySession(alchemy) as session:
+            handle = sync_client.on(session).enqueue(apps.add, 1, 1)
+            assert engine.query("select id from pgflow.task") == []
+            session.commit()
+        assert engine.query("select id from pgflow.task") == [(handle.id,)]
+    finally:
+        alchemy.dispose()
+
+
+async def test_sqlalchemys_async_ones_too(client: AsyncClient, database: Settings, engine: Engine) -> None:
+    alchemy = create_async_engine(database.require_url().replace("postgresql://", "postgresql+psycopg://"))
+    try:
+        async with alchemy.begin() as connection:
+            one = await client.on(connection).enqueue(apps.add, 1, 1)
+        async with SqlAlchemyAsyncSession(alchemy) as session:
+            await session.connection()
+            two = await client.on(session).enqueue(apps.add, 1, 1)
+            await session.commit()
+    finally:
+        await alchemy.dispose()
+    assert engine.query("select id from pgflow.task order by id") == [(one.id,), (two.id,)]
+
+
+def test_another_kind_of_connection_is_refused_with_what_to_do(sync_client: Client) -> None:
+    with pytest.raises(ConfigError, match=r"postgresql\+psycopg"):
+        sync_client.on(object())
+
+
+def test_waiting_gives_up_when_told_to_and_the_task_goes_on(sync_client: Client) -> None:
+    handle = sync_client.enqueue(apps.add, 1, 2)
+    begun = time.monotonic()
+    with pytest.raises(ResultTimeout, match="goes on"):
+        sync_client.result(handle, timeout=0.2)
+    assert time.monotonic() - begun < 5
+    assert sync_client.show(handle.id)["state"] == "queued"
+
+
+def test_cancel_redrive_and_result(sync_client: Client, engine: Engine) -> None:
+    handle = sync_client.enqueue(apps.add, 1, 2)
+    assert sync_client.cancel(handle.id) == [handle.id]
+    with pytest.raises(TaskCancelled):
+        sync_client.result(handle, timeout=5)
+    assert sync_client.redrive(handle.id) == [handle.id]
+    engine.settle(*engine.claim(), output=b"3")
+    assert sync_client.result(handle, timeout=5) == 3
+    assert [event["type"] for event in sync_client.history(handle.id)] == [
+        "task.enqueued", "task.cancelled", "task.redriven", "task.started", "task.completed"
+    ]  # fmt: skip
+
+
+def test_cancelling_a_run_cancels_what_is_in_it(sync_client: Client, engine: Engine) -> None:
+    from tests.engine.test_inbox import child_of, suspend
+
+    (parent,) = engine.enqueue()
+    (claimed,) = engine.claim()
+    children = child_of(engine, parent, 2500)
+    engine.run(suspend(claimed, 2500))
+    assert sorted(sync_client.cancel(parent)) == [parent, *children]
+
+
+def test_redrive_by_filter(sync_client: Client, engine: Engine) -> None:
+    engine.enqueue(7, name="a")
+    engine.enqueue(5, name="b")
+    engine.settle(*engine.claim(), state=State.FAILED, error=b'{"type": "E"}')
+    assert len(sync_client.redrive_where(name="a", limit=4)) == 4
+    assert len(sync_client.redrive_where(name="a")) == 3
+    assert len(sync_client.tasks(state="failed")) == 5
+
+
+def test_what_does_not_exist_is_told(sync_client: Client) -> None:
+    for act in (sync_client.show, sync_client.cancel, sync_client.redrive, sync_client.result):
+        with pytest.raises(NotFound, match="999"):
+            act(999)
+    with pytest.raises(ArgumentError, match="no state"):
+        sync_client.tasks(state="lost")
+
+
+def test_tasks_are_listed_newest_first_by_every_filter(sync_client: Client, engine: Engine) -> None:
+    engine.enqueue(3, name="a", queue="x")
+    engine.enqueue(3, name="b")
+    ids = [row["id"] for row in sync_client.tasks()]
+    assert ids == [6, 5, 4, 3, 2, 1]
+    assert [row["id"] for row in sync_client.tasks(limit=2, before=5)] == [4, 3]
+    assert [row["id"] for row in sync_client.tasks(name="a", state="queued", roots_only=True)] == [3, 2, 1]
+    assert [row["id"] for row in sync_client.tasks(queue="x")] == [3, 2, 1]
+    assert sync_client.tasks(state="failed") == []
+
+
+async def test_an_async_client_waits_without_blocking(client: AsyncClient, engine: Engine) -> None:
+    handle = await client.enqueue(apps.add, 1, 2)
+    waiting = asyncio.create_task(client.result(handle, timeout=10))
+    await asyncio.sleep(0.05)
+    engine.settle(*engine.claim(), output=b"3")
+    assert await waiting == 3
