@@ -69,6 +69,11 @@ def is_interactive() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
+def is_terminal() -> bool:
+    """Whether a person reads the answer."""
+    return sys.stdout.isatty()
+
+
 def note(text: str) -> None:
     """A remark for people, on standard error; none with `--json`."""
     if not wants_json():
@@ -77,7 +82,7 @@ def note(text: str) -> None:
 
 def document(value: Any) -> None:
     """A JSON document."""
-    options = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS | (orjson.OPT_INDENT_2 if sys.stdout.isatty() else 0)
+    options = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS | (orjson.OPT_INDENT_2 if is_terminal() else 0)
     click.echo(orjson.dumps(_jsonable(value), option=options).decode())
 
 
@@ -87,7 +92,7 @@ def rows(found: Sequence[Mapping[str, Any]], columns: Sequence[str], *, empty: s
         document(found)
     elif not found:
         note(empty)
-    elif sys.stdout.isatty():
+    elif is_terminal():
         _rich_table(found, columns)
     else:
         _plain_table(found, columns)
@@ -107,7 +112,7 @@ def _properties(pairs: Mapping[str, Any]) -> None:
     for name, value in shown.items():
         text = _block(value) if name in _STORED else cell(name, value)
         indented = text.replace("\n", "\n" + " " * width)
-        click.echo(f"{name:<{width}}{_coloured(name, indented) if sys.stdout.isatty() else indented}")
+        click.echo(f"{name:<{width}}{_coloured(name, indented) if is_terminal() else indented}")
 
 
 def progress(parts: Collection[T], label: str) -> Iterable[T]:

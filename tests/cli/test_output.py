@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -98,7 +97,7 @@ def test_properties_without_a_value_are_left_out_and_json_is_laid_out(
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(output, "is_terminal", lambda: True)
     monkeypatch.setenv("TERM", "xterm")
 
 

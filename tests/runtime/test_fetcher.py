@@ -99,6 +99,8 @@ async def test_a_deaf_worker_notices_polls_fast_and_hears_again(
     async with workers() as executor:
         fetcher = executor.fetcher
         executor.fetcher._settings = executor.settings.model_copy(update={"safety_poll": 0.1})
+        while not fetcher.link.opened:
+            await asyncio.sleep(0.01)
         real = fetcher.channel
         fetcher.channel = "pgflow.worker.nobody"  # what it listens on is no longer what is notified
 
