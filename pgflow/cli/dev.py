@@ -148,7 +148,7 @@ def dev(
     """
     # The leftovers of a `pgflow dev` that was killed must not be taken for a running one's.
     (STATE / config.URL_FILE.name).unlink(missing_ok=True)
-    logs.configure("console")
+    logs.configure("console", level="warning")
     settings = config.load()
     if "PGFLOW_DRAIN" not in os.environ:
         settings = settings.model_copy(update={"drain": 3.0})
@@ -161,4 +161,4 @@ def dev(
             _start_demo(settings, demo)
         plan = Plan((path,), processes=processes, concurrency=concurrency, log_format="console", keep_going=True)
         asyncio.run(_serve(settings, plan, path, not no_reload))
-    click.echo("  stopped; your data is kept" if not settings.database_url else "  stopped")
+    click.echo("  stopped; your data is kept")

@@ -163,15 +163,21 @@ def migrate(settings: Settings) -> list[str]:
             _prepare(connection, schema)
             for step in plan(connection, schema).pending:
                 applied += [step.name] if _patiently(partial(_apply, connection, step, schema)) else []
-            if applied:
-                _patiently(lambda: connection.execute(statement("schema/grants", schema)))
-            Session(connection, schema).run(partitions.make())
+            _patiently(partial(_finish, connection, schema, grants=bool(applied)))
         except pg.LockNotAvailable as error:
             raise SchemaError(
                 "a table stayed locked by other sessions, so the migration was not applied",
                 hint="find them with `pgflow doctor`, or run `pgflow migrate` again at a quieter moment",
             ) from error
     return applied
+
+
+def _finish(connection: psycopg.Connection[tuple[object, ...]], schema: str, *, grants: bool) -> None:
+    with connection.transaction():
+        _lock(connection, schema)
+        if grants:
+            connection.execute(statement("schema/grants", schema))
+        Session(connection, schema).run(partitions.make())
 
 
 def _prepare(connection: psycopg.Connection[tuple[object, ...]], schema: str) -> None:

@@ -37,8 +37,8 @@ def test_a_healthy_engine_is_all_well(cli: Cli, engines: Callable[..., Engine]) 
     told = levels(answer)
     assert {name for name, level in told.items() if level != "ok"} <= OF_THE_SERVER
     assert {
-        "database", "version", "durability", "autovacuum", "schema", "roles", "rights", "clock", "test clock", "planner",
-        "pooler", "notify", "leader", "workers", "partitions", "vacuum", "dead rows",
+        "database", "version", "durability", "autovacuum", "schema", "roles", "rights", "clock", "test clock",
+        "planner", "pooler", "notify", "leader", "workers", "partitions", "vacuum", "dead rows",
     } <= told.keys()  # fmt: skip
     assert answer.json["ok"] == ("fail" not in told.values())
     assert answer.code == (1 if "fail" in told.values() else 0)
