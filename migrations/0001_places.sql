@@ -209,10 +209,10 @@ create index worker_closed on pgflow.worker (closed_at) where closed_at is not n
 -- Who has nothing to do and would like to be woken. Consumed by whoever makes a task ready.
 create table pgflow.idle (
     queue       text        not null collate "C",
-    since       timestamptz not null,
+    until       timestamptz not null,               -- by then its owner has looked again by itself
     channel     text        not null
 ) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0);
-create index idle_queue on pgflow.idle (queue, since);
+create index idle_queue on pgflow.idle (queue, until);
 
 -- What a heart still has to tell its executors.
 create table pgflow.cancellation (

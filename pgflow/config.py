@@ -6,12 +6,12 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from pgflow.errors import ConfigError
 
-SCHEMA_PATTERN = re.compile(r"[a-z_][a-z0-9_]{0,47}")
+SCHEMA_PATTERN = re.compile(r"[a-z_][a-z0-9_]{0,35}")
 
 
 class Settings(BaseSettings):
@@ -58,8 +58,14 @@ class Settings(BaseSettings):
     @classmethod
     def _plain_name(cls, value: str) -> str:
         if not SCHEMA_PATTERN.fullmatch(value):
-            raise ValueError("a schema's name is lower-case letters, digits and underscores, at most 48")
+            raise ValueError("a schema's name is lower-case letters, digits and underscores, at most 36")
         return value
+
+    @model_validator(mode="after")
+    def _beats_in_time(self) -> Settings:
+        if self.heartbeat > self.lease / 2:
+            raise ValueError(f"heartbeat={self.heartbeat:g} must be at most half of lease={self.lease:g}")
+        return self
 
     @property
     def listen_url(self) -> str | None:

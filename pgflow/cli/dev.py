@@ -92,8 +92,8 @@ class _Screen:
         self._shown = child.tasks
         _say("Tasks", ", ".join(child.tasks) or "none yet")
         _say("Worker", f"{self._plan.processes} x {self._plan.concurrency}, queues: {', '.join(child.queues)}")
-        if child.tasks:
-            _say("Try", f"pgflow run start {child.tasks[0]} '{{}}' --wait   (in another terminal, in this folder)")
+        if child.plain:
+            _say("Try", f"pgflow run start {child.plain[-1]} --wait   (in another terminal, in this folder)")
 
 
 async def _serve(settings: Settings, plan: Plan, path: str, reload: bool) -> None:

@@ -66,12 +66,17 @@ def wants_json() -> bool:
 
 def is_interactive() -> bool:
     """Whether a person can be asked."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
+    return sys.stdin.isatty() and is_watched()
 
 
 def is_terminal() -> bool:
     """Whether a person reads the answer."""
     return sys.stdout.isatty()
+
+
+def is_watched() -> bool:
+    """Whether a person sees the remarks."""
+    return sys.stderr.isatty()
 
 
 def note(text: str) -> None:
@@ -117,7 +122,7 @@ def _properties(pairs: Mapping[str, Any]) -> None:
 
 def progress(parts: Collection[T], label: str) -> Iterable[T]:
     """Go through the parts, with a progress bar for whoever watches."""
-    if wants_json() or not sys.stderr.isatty() or len(parts) < 2:
+    if wants_json() or not is_watched() or len(parts) < 2:
         return parts
     return _with_bar(parts, label)
 

@@ -12,28 +12,13 @@ import orjson
 
 from pgflow.db.call import Call, Rows
 from pgflow.engine.arrays import documents, numbers, optional_numbers
-from pgflow.errors import PgflowError
+from pgflow.errors import IdempotencyConflict
 from pgflow.model import Priority
 
 MAX_ROWS = 2_000
 MAX_BYTES = 8 * 1024 * 1024
 BULKY = 16 * 1024
 """Inputs of more bytes do not travel with a claim's batch."""
-
-
-class IdempotencyConflict(PgflowError):
-    """A key that was used before came again with other arguments.
-
-    Attributes:
-        task_id: the task that was started with the key first.
-    """
-
-    def __init__(self, key: str, task_id: int) -> None:
-        super().__init__(
-            f"key {key!r} was already used with other arguments, by task {task_id}",
-            hint="use a new key for a new request, or send the same arguments to get the first task back",
-        )
-        self.task_id = task_id
 
 
 class Spec(NamedTuple):

@@ -98,9 +98,10 @@ def expire() -> Call[list[int]]:
     return Call("worker/expire", {}, lambda rows: [row[0] for row in rows])
 
 
-def idle(queues: Sequence[str], channel: str) -> Call[None]:
-    """Ask to be woken on `channel` when something becomes ready in one of the queues."""
-    return Call("worker/idle", {"queues": list(queues), "channel": channel}, lambda _: None)
+def idle(queues: Sequence[str], channel: str, rest: float) -> Call[None]:
+    """For `rest` seconds, ask to be woken on `channel` when something becomes ready in one of the queues."""
+    params = {"queues": list(queues), "channel": channel, "rest": rest}
+    return Call("worker/idle", params, lambda _: None)
 
 
 def wake(queues: Sequence[str]) -> Call[None]:

@@ -38,6 +38,8 @@ class Child:
         self.worker_id: int | None = None
         self.tasks: list[str] = []
         self.queues: list[str] = []
+        self.plain: list[str] = []
+        """Tasks that can be started without arguments."""
         self.failure: str | None = None
         self.drained = False
         self.started_at = time.monotonic()
@@ -90,7 +92,7 @@ class Child:
         match message["kind"]:
             case "hello":
                 self.worker_id = message["worker_id"]
-                self.queues, self.tasks = message["queues"], message["tasks"]
+                self.queues, self.tasks, self.plain = message["queues"], message["tasks"], message["plain"]
                 self._on_hello(self)
             case "pulse":
                 self.running, self._floors = message["running"], message["floors"]

@@ -146,7 +146,13 @@ async def _serve(line: Line, shared: int) -> None:
         except PgflowError as error:
             log.warning("cannot register yet", error=str(error).splitlines()[0])
             await asyncio.sleep(1.0)
-    line.say("hello", worker_id=executor.worker_id, queues=executor.lanes.queues, tasks=sorted(tasks))
+    line.say(
+        "hello",
+        worker_id=executor.worker_id,
+        queues=executor.lanes.queues,
+        tasks=sorted(tasks),
+        plain=sorted(name for name, task in tasks.items() if not task.signature.required),
+    )
     executor.start()
     gc.freeze()  # what was imported stays: the collector need not walk it again
 

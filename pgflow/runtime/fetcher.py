@@ -133,13 +133,18 @@ class Fetcher(Service):
             return SPIN[dry]
         dry -= len(SPIN)
         if dry == 0:
-            await self.link.run(workers.idle(self._lanes.queues, self.channel))
+            await self._announce()
             return 0.0
         if dry <= len(SETTLING_DOWN):
             return SETTLING_DOWN[dry - 1]
         await self._self_test()
-        await self.link.run(workers.idle(self._lanes.queues, self.channel))
+        await self._announce()
         return self._settings.safety_poll if self.heard else DEAF_POLL
+
+    async def _announce(self) -> None:
+        # Twice the poll and some more: the row still stands when the next one takes its place.
+        rest = 2 * self._settings.safety_poll + 2.0
+        await self.link.run(workers.idle(self._lanes.queues, self.channel, rest))
 
     async def _self_test(self) -> None:
         now = time.monotonic()

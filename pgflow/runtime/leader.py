@@ -127,7 +127,7 @@ class Leader(Service):
         instants = [instant for instant in (pulse.due, self._reaper.next(pulse)) if instant is not None]
         rest = min([longest, *(max(0.0, instant - pulse.now) for instant in instants)])
         if self._looks == 0:
-            await self.link.run(workers.idle([leadership.LEADER_QUEUE], self.channel))
+            await self.link.run(workers.idle([leadership.LEADER_QUEUE], self.channel, 2 * SAFETY_TICK + 2.0))
         looks, self._looks = self._looks, self._looks + 1
         if looks < len(SETTLING_DOWN):
             return min(rest, SETTLING_DOWN[looks])

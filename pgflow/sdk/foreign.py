@@ -10,9 +10,22 @@ from pgflow.errors import ConfigError
 
 
 def _unwrap(connection: Any) -> Any:
-    """The driver's connection inside SQLAlchemy's Session, Connection or pool proxy."""
-    if hasattr(connection, "connection") and callable(connection.connection):  # Session
-        connection = connection.connection()
+    """The driver's connection inside SQLAlchemy's Session, Connection or pool proxy.
+
+    SQLAlchemy does not see what is sent over the driver's connection: a transaction that it has not begun itself, its
+    commit would not end, and what we wrote would be rolled back without a word. So it begins one here.
+    """
+    if callable(getattr(connection, "connection", None)):  # Session
+        try:
+            connection = connection.connection()
+        except Exception as error:
+            if type(error).__name__ != "MissingGreenlet":
+                raise
+            raise ConfigError(
+                "this AsyncSession has no connection yet", hint="client.on(await session.connection())"
+            ) from None
+    elif callable(getattr(connection, "in_transaction", None)) and not connection.in_transaction():
+        connection.begin()
     inner = getattr(connection, "connection", connection)  # Connection -> pool proxy
     return getattr(inner, "driver_connection", inner)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import orjson
@@ -148,13 +150,20 @@ class Task(Generic[P, R]):
         return Request(self.spec(), payload, key, self.delay, self.at, tags)
 
 
+def _module(function: Callable[..., Any]) -> str:
+    """The name under which a worker will import the function's module; of a script that is run itself, its file's."""
+    if function.__module__ != "__main__":
+        return function.__module__
+    file = getattr(sys.modules["__main__"], "__file__", None)
+    return "__main__" if file is None else Path(file).stem
+
+
 def make(
     function: Callable[P, Any], *, name: str | None, queue: str, priority: Priority | int | str,
     retry: RetryPolicy | int | None, timeout: Duration | None, unique: Callable[P, str] | None, payload_limit: int,
 ) -> Task[P, Any]:  # fmt: skip
     """Check a declaration and make the task."""
-    module = function.__module__
-    name = name or (f"{module}.{function.__qualname__}" if module != "__main__" else function.__qualname__)
+    name = name or f"{_module(function)}.{function.__qualname__}"
     where = f"task {name}"
     if not _NAME.fullmatch(name):
         raise RegistrationError(

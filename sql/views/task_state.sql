@@ -33,4 +33,4 @@ create or replace view pgflow.task_state as
 create or replace view pgflow.run as
     select id, name, queue, priority, state, attempt, crashes, key, tags, actor, input, created_at, due_at,
            claimed_at, worker_id, lease_expires_at, finished_at
-      from pgflow.task_state where parent_id is null;
+      from pgflow.task_state where root_id = id;

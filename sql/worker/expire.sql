@@ -1,5 +1,5 @@
--- Guarantees: every worker whose lease ran out is closed, unless it is just renewing. Returns all workers closed of
--- late: a claim that was under way when its worker was closed may still have left leases behind.
+-- Guarantees: every worker whose lease ran out is closed, unless it is just renewing. Returns those, and every other
+-- closed worker that holds a lease: a claim may have been under way when its worker was closed.
 -- Index: worker_closed; the open workers are read whole, being few: an index on lease_until would make every beat
 -- write to it.
 with expired as (
@@ -13,4 +13,5 @@ with expired as (
 )
 select id from expired
 union all
-select id from pgflow.worker where closed_at > (select pgflow.now()) - interval '10 minutes'
+select w.id from pgflow.worker w
+ where w.closed_at is not null and exists (select from pgflow.lease l where l.worker_id = w.id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 import subprocess
 import sys
 import time
@@ -93,6 +94,20 @@ def test_the_command_works_from_a_shell(database: Settings, tmp_path: Path) -> N
     assert shell("run", "show", "987654", url=url).returncode == 3
     assert shell("run", "list", url="postgresql://127.0.0.1:1/x").returncode == 4
     assert shell("audit", "misplaced_tasks", url=url).stderr == "nothing\n"
+
+
+def test_an_interrupt_while_waiting_leaves_the_run_alone(database: Settings) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PGFLOW_DATABASE_URL": database.require_url()}
+    command = [sys.executable, "-m", "pgflow.cli", "run", "start", "x", "--wait"]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stderr is not None
+        assert "no worker is running" in running.stderr.readline()
+        running.send_signal(signal.SIGINT)
+        assert running.wait(timeout=20) == 130
+        assert running.stderr.read().strip() == "interrupted"
+    assert '"state":"queued"' in shell("run", "list", "--json", url=database.require_url()).stdout
 
 
 def test_a_setting_of_a_dotenv_file_counts(database: Settings, tmp_path: Path) -> None:

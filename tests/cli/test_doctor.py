@@ -203,7 +203,7 @@ def test_two_urls_that_lead_to_different_databases_are_found(
 
 def test_the_doctor_changes_nothing(cli: Cli, engine: Engine) -> None:
     engine.register(1)
-    engine.run(workers.idle(["default"], "pgflow.worker.1"))
+    engine.run(workers.idle(["default"], "pgflow.worker.1", 12))
     count = (
         "select (select count(*) from pgflow.worker), (select count(*) from pgflow.idle),"
         " (select count(*) from pgflow.leader), (select count(*) from pgflow.event)"

@@ -122,3 +122,13 @@ def test_markup_in_a_value_is_only_text(
     monkeypatch.setenv("COLUMNS", "80")
     output.rows([{"name": "[red]x[/red] :smile:"}], ["name"], empty="")
     assert "[red]x[/red] :smile:" in capsys.readouterr().out
+
+
+def test_progress_goes_through_every_part_and_shows_itself_to_a_person_alone(
+    command: click.Context, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert list(output.progress([1, 2, 3], "counting")) == [1, 2, 3]
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr(output, "is_watched", lambda: True)
+    assert list(output.progress([1, 2, 3], "counting")) == [1, 2, 3]
+    assert output.progress([1], "counting") == [1], "what is done at once needs no bar"

@@ -108,7 +108,9 @@ def annotated(annotation: Any) -> Callable[..., Any]:
     return function
 
 
-@pytest.mark.parametrize(("annotation", "value"), ROUND_TRIPS, ids=lambda it: str(it)[:40])
+@pytest.mark.parametrize(
+    ("annotation", "value"), ROUND_TRIPS, ids=[f"{n}-{str(it)[:40]}" for n, (it, _) in enumerate(ROUND_TRIPS)]
+)
 def test_each_type_comes_back_by_its_annotation(annotation: Any, value: Any) -> None:
     signature = Signature(annotated(annotation))
     args, kwargs = signature.decode_arguments(decode(signature.encode_arguments((value,), {})))

@@ -48,7 +48,7 @@ def test_a_worker_may_do_all_that_the_engine_does(acting: As) -> None:
     engine.run(timers.time_out(10))
     engine.run(reaping.reap([1], max_crashes=3))
     engine.run(workers.beat([workers.Pulse(1, 0, {})], 30))
-    engine.run(workers.idle(["default"], "c"))
+    engine.run(workers.idle(["default"], "c", 12))
     engine.run(workers.expire())
     engine.run(control.pause_queue("default"))
     engine.run(leadership.begin_term("h", 1))

@@ -123,7 +123,7 @@ def test_a_retry_keeps_its_attempt_through_the_timer(engine: Engine) -> None:
 def test_an_idle_worker_is_woken_once_by_a_burst(engines: Callable[..., Engine]) -> None:
     listener, client = engines(), engines()
     listener.connection.execute('listen "pgflow.worker.7"')
-    listener.run(workers.idle(["default"], "pgflow.worker.7"))
+    listener.run(workers.idle(["default"], "pgflow.worker.7", 12))
     client.enqueue(queue="other")
     assert list(listener.connection.notifies(timeout=0.05)) == []
     client.enqueue()
@@ -137,12 +137,12 @@ def test_a_callers_long_transaction_does_not_hide_the_idle_worker_from_others(en
 
     listener, caller, client = engines(), engines(), engines()
     listener.connection.execute('listen "pgflow.worker.7"')
-    listener.run(workers.idle(["default"], "pgflow.worker.7"))
+    listener.run(workers.idle(["default"], "pgflow.worker.7", 12))
     with caller.connection.transaction():
         caller.run(enqueue([Request(Spec("noop"), b"{}")], own_transaction=False))
         client.enqueue()
         assert len(list(listener.connection.notifies(timeout=0.2, stop_after=1))) == 1
-        listener.run(workers.idle(["default"], "pgflow.worker.7"))
+        listener.run(workers.idle(["default"], "pgflow.worker.7", 12))
     assert len(list(listener.connection.notifies(timeout=0.2, stop_after=1))) == 1
 
 

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pgflow.engine.enqueue import MAX_BYTES, MAX_ROWS, IdempotencyConflict, Request, Spec, batches, enqueue
+from pgflow.engine.enqueue import MAX_BYTES, MAX_ROWS, Request, Spec, batches, enqueue
+from pgflow.errors import IdempotencyConflict
 from tests.fixtures.database import Engine
 
 

@@ -49,7 +49,7 @@ CALLS: dict[str, tuple[Call[Any], set[str]]] = {
     "locate": (control.locate([1]), set()),
     "outcomes": (control.outcomes([control.Located(1, 1, True)]), set()),
     "beat": (workers.beat([workers.Pulse(9, 0, {})], 30), {"worker_pkey", "cancellation_pkey", "lease_deadline"}),
-    "idle": (workers.idle(["default"], "c"), {"idle_queue"}),
+    "idle": (workers.idle(["default"], "c", 12), {"idle_queue"}),
 }
 
 
@@ -68,7 +68,7 @@ def fill(engine: Engine) -> None:
         claimed = engine.claim(600, worker=9)
         engine.settle(*claimed[:200], worker=9)
         engine.settle(*claimed[200:400], worker=9, state=State.WAITING, needed=1, delay=1000.0)
-        engine.run(workers.idle(["default"], "c"))
+        engine.run(workers.idle(["default"], "c", 12))
 
 
 def explained(engine: Engine, call: Call[Any]) -> list[dict[str, Any]]:

@@ -129,7 +129,7 @@ async def test_a_claim_connection_that_is_cut_comes_back(workers: Workers, clien
 async def test_a_full_worker_wakes_another(workers: Workers, client: AsyncClient, engine: Engine) -> None:
     async with workers(concurrency=2):
         engine.connection.execute('listen "pgflow.worker.77"')
-        engine.run(worker_verbs.idle(["default"], "pgflow.worker.77"))
+        engine.run(worker_verbs.idle(["default"], "pgflow.worker.77", 12))
         await client.enqueue_many([apps.nap.request(0.5) for _ in range(10)], wake=False)
         told: list[Any] = await asyncio.to_thread(lambda: list(engine.connection.notifies(timeout=5, stop_after=1)))
         assert len(told) == 1

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pgflow.config import Settings
 from pgflow.db.call import Call
 from pgflow.engine import reaping
+from pgflow.engine import workers as workers_verbs
 from pgflow.engine.leadership import Pulse
 from pgflow.runtime.housekeeping import Housekeeping
 from pgflow.runtime.leader import Leader
@@ -164,6 +165,25 @@ async def test_the_leader_reaps_a_silent_worker_and_its_tasks_run_again(
     assert engine.events(task) == ["task.started", "lease.expired"]
     assert engine.query("select closed_why from pgflow.worker") == [("lease expired",)]
     assert reaping.DEADLINE_GRACE > 0
+
+
+async def test_a_lease_that_came_after_its_worker_was_closed_is_reaped_though_other_workers_are_well(
+    database: Settings, engines: Callable[..., Engine]
+) -> None:
+    dead, engine = engines(7), engines()
+    dead.register(7)
+    engine.register(8, lease=3600)
+    engine.run(workers_verbs.close([7], "executor died"))
+    (task,) = dead.enqueue()
+    dead.claim()  # the claim that was under way
+    engine.query("update pgflow.worker set closed_at = now() - interval '3 hours' where id = 7 returning 1")
+    leader = Leader(database)
+    reaper = leader._reaper
+    reaper.healthy_since = lambda _: -1e9  # type: ignore[method-assign]
+    for _ in range(3):
+        await leader.tick()
+    assert engine.state(task) == "queued"
+    await leader.stop()
 
 
 async def test_old_history_is_dropped_whole_and_live_runs_stay(database: Settings, engine: Engine) -> None:

@@ -14,8 +14,15 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Session as SqlAlchemySession
 
 from pgflow.config import Settings
-from pgflow.engine.enqueue import IdempotencyConflict
-from pgflow.errors import ArgumentError, ConfigError, NotFound, PayloadError, ResultTimeout, TaskCancelled
+from pgflow.errors import (
+    ArgumentError,
+    ConfigError,
+    IdempotencyConflict,
+    NotFound,
+    PayloadError,
+    ResultTimeout,
+    TaskCancelled,
+)
 from pgflow.model import State
 from pgflow.sdk.async_client import AsyncClient
 from pgflow.sdk.client import Client
@@ -137,11 +144,16 @@ def test_sqlalchemys_connections_and_sessions_will_do(sync_client: Client, datab
         with alchemy.connect() as connection:
             sync_client.on(connection).enqueue(apps.add, 1, 1)
             connection.rollback()
+        assert engine.query("select id from pgflow.task") == []
+        with alchemy.connect() as connection:
+            first = sync_client.on(connection).enqueue(apps.add, 1, 1)
+            connection.commit()
+        assert engine.query("select id from pgflow.task") == [(first.id,)], "its commit commits ours"
         with SqlAlchemySession(alchemy) as session:
             handle = sync_client.on(session).enqueue(apps.add, 1, 1)
-            assert engine.query("select id from pgflow.task") == []
+            assert engine.query("select id from pgflow.task") == [(first.id,)]
             session.commit()
-        assert engine.query("select id from pgflow.task") == [(handle.id,)]
+        assert engine.query("select id from pgflow.task order by id") == [(first.id,), (handle.id,)]
     finally:
         alchemy.dispose()
 
@@ -152,12 +164,14 @@ async def test_sqlalchemys_async_ones_too(client: AsyncClient, database: Setting
         async with alchemy.begin() as connection:
             one = await client.on(connection).enqueue(apps.add, 1, 1)
         async with SqlAlchemyAsyncSession(alchemy) as session:
-            await session.connection()
-            two = await client.on(session).enqueue(apps.add, 1, 1)
+            two = await client.on(await session.connection()).enqueue(apps.add, 1, 1)
             await session.commit()
+        async with alchemy.connect() as connection:
+            three = await client.on(connection).enqueue(apps.add, 1, 1)
+            await connection.commit()
     finally:
         await alchemy.dispose()
-    assert engine.query("select id from pgflow.task order by id") == [(one.id,), (two.id,)]
+    assert engine.query("select id from pgflow.task order by id") == [(one.id,), (two.id,), (three.id,)]
 
 
 def test_another_kind_of_connection_is_refused_with_what_to_do(sync_client: Client) -> None:
