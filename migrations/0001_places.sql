@@ -33,6 +33,7 @@ create table pgflow.task (
     retry       jsonb,                              -- a retry policy of its own; null: the registered task's
     key         text        collate "C",            -- the key it was started with, unique within its name
     step        text        collate "C",            -- its name within the parent: step key or node
+    slot        text        collate "C",            -- whose share of a limited queue it takes, such as a customer's
     tags        jsonb,
     actor       text,
     trace       text,                               -- W3C traceparent of whoever asked
@@ -103,9 +104,11 @@ create table pgflow.ready (
     task_id     bigint   primary key,
     root_id     bigint   not null,
     attempt     smallint not null check (attempt > 0),
-    crashes     smallint not null check (crashes >= 0)
+    crashes     smallint not null check (crashes >= 0),
+    slot        text     collate "C"                -- admitted by a limit, which counts it; null: not limited
 ) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 create index ready_lane on pgflow.ready (queue, priority, seq);
+create index ready_slot on pgflow.ready (queue, slot) where slot is not null;
 
 create table pgflow.lease (
     task_id     bigint      primary key,
@@ -116,10 +119,14 @@ create table pgflow.lease (
     crashes     smallint    not null check (crashes > 0),
     worker_id   bigint      not null,
     claimed_at  timestamptz not null,
-    deadline    timestamptz
+    deadline    timestamptz,
+    queue       text        collate "C",            -- with slot: of a limited task; null otherwise
+    slot        text        collate "C",
+    check ((queue is null) = (slot is null))
 ) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 create index lease_worker on pgflow.lease (worker_id);
 create index lease_deadline on pgflow.lease (deadline) where deadline is not null;
+create index lease_slot on pgflow.lease (queue, slot) where slot is not null;
 
 create table pgflow.delayed (
     task_id     bigint       primary key,
@@ -152,13 +159,13 @@ create table pgflow.throttled (
     task_id     bigint   primary key,
     root_id     bigint   not null,
     seq         bigint   not null generated always as identity,
-    key         text     not null collate "C",
     queue       text     not null collate "C",
+    slot        text     not null collate "C",
     priority    smallint not null,
     attempt     smallint not null check (attempt > 0),
     crashes     smallint not null check (crashes >= 0)
 );
-create index throttled_key on pgflow.throttled (key, priority, seq);
+create index throttled_turn on pgflow.throttled (queue, slot, priority, seq);
 
 create table pgflow.parked (
     task_id     bigint       primary key,
@@ -179,6 +186,44 @@ create table pgflow.queue (
     paused_by   text,
     created_at  timestamptz not null
 );
+
+-- What a queue is limited to. Slots taken are not counted anywhere: it is the row in ready or lease that takes one, so
+-- none can leak.
+create table pgflow.limit (
+    queue            text    primary key collate "C",
+    concurrency      integer check (concurrency > 0),      -- ready and running at once, in all
+    rate             float8  check (rate > 0),             -- starts a second, in all
+    burst            float8  not null default 1 check (burst >= 1),
+    slot_concurrency integer check (slot_concurrency > 0), -- the same for each slot
+    slot_rate        float8  check (slot_rate > 0),
+    slot_burst       float8  not null default 1 check (slot_burst >= 1),
+    turn             float8  not null default 0,           -- virtual time: the turn last given
+    arrives_at       timestamptz,                          -- theoretical arrival time of the next start (GCRA)
+    open_at          timestamptz,                          -- when the rate allows the next one; null: not held by it
+    set_at           timestamptz not null,
+    set_by           text
+) with (fillfactor = 50);
+
+-- Whose turn it is: one row a slot that has tasks waiting, or has had of late.
+create table pgflow.turn (
+    queue       text        not null collate "C",
+    slot        text        not null collate "C",
+    turn        float8      not null,               -- start tag of its next task: the smaller, the earlier
+    waiting     boolean     not null,               -- it has tasks in throttled
+    filled      boolean     not null default false, -- it takes as many as it may; opened when one of them ends
+    arrives_at  timestamptz,
+    open_at     timestamptz,
+    primary key (queue, slot)
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
+create index turn_next on pgflow.turn (queue, turn) where waiting and not filled and open_at is null;
+create index turn_open on pgflow.turn (open_at) where open_at is not null;
+
+-- Slots for which tasks were throttled since their queue was last admitted from.
+create table pgflow.newcomer (
+    queue       text        not null collate "C",
+    slot        text        not null collate "C"
+) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0);
+create index newcomer_queue on pgflow.newcomer (queue);
 
 create table pgflow.lane (
     queue       text     not null collate "C",

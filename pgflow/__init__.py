@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pgflow.backoff import NO_RETRY, RetryPolicy
+    from pgflow.engine.limits import Limit
     from pgflow.errors import Fatal, PgflowError, RetryLater
     from pgflow.model import Priority, State
     from pgflow.sdk.app import App
@@ -37,6 +38,7 @@ __all__ = [
     "Client",
     "Fatal",
     "Handle",
+    "Limit",
     "PgflowError",
     "Priority",
     "RetryLater",
@@ -49,6 +51,7 @@ __all__ = [
 # Loaded when first asked for, so that a command such as `pgflow --help` does not wait for what it never uses.
 _HOMES = {
     "pgflow.backoff": ("NO_RETRY", "RetryPolicy"),
+    "pgflow.engine.limits": ("Limit",),
     "pgflow.errors": ("Fatal", "PgflowError", "RetryLater"),
     "pgflow.model": ("Priority", "State"),
     "pgflow.sdk.app": ("App",),

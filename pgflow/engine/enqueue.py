@@ -47,6 +47,8 @@ class Request:
     """Seconds."""
     due: datetime | None = None
     tags: bytes | None = None
+    slot: str | None = None
+    """Whose share of a limited queue it takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ def enqueue(
     delayed = any(request.delay is not None for request in requests)
     dated = any(request.due is not None for request in requests)
     bulky = any(len(request.input) > BULKY for request in requests)
+    slotted = any(request.slot is not None for request in requests)
     tagged = any(request.tags is not None for request in requests)
     queues = [spec.queue for spec in specs]
     params = {
@@ -114,6 +117,7 @@ def enqueue(
         "keys": [request.key for request in requests] if keyed else None,
         "hashes": hashes,
         "sizes": optional_numbers(_size(request) for request in requests) if bulky else None,
+        "slots": [request.slot for request in requests] if slotted else None,
         "tags": documents(request.tags or b"null" for request in requests) if tagged else "[]",
         "actor": actor,
         "trace": trace,

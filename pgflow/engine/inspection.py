@@ -17,7 +17,8 @@ _LISTED = (
 )  # fmt: skip
 
 
-def _rows(columns: Sequence[str], rows: Rows) -> list[Row]:
+def rows_of(columns: Sequence[str], rows: Rows) -> list[Row]:
+    """The rows as dictionaries."""
     return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
@@ -45,26 +46,26 @@ def tasks(
         "roots_only": roots_only, "state": state, "name": name, "queue": queue, "run": run_id, "before": before,
         "limit": limit,
     }  # fmt: skip
-    return Call("task/list", params, lambda rows: _rows(_LISTED, rows), literal=True)
+    return Call("task/list", params, lambda rows: rows_of(_LISTED, rows), literal=True)
 
 
 def task(root_id: int, task_id: int) -> Call[Row | None]:
     """One task with its input, output and error."""
     columns = (*_LISTED, "step", "actor", "input", "output", "error", "retry", "timeout")
     params = {"root": root_id, "task": task_id}
-    return Call("task/show", params, lambda rows: _rows(columns, rows)[0] if rows else None)
+    return Call("task/show", params, lambda rows: rows_of(columns, rows)[0] if rows else None)
 
 
 def events(root_id: int, task_id: int | None = None) -> Call[list[Row]]:
     """What happened in a run, or to one of its tasks, in order."""
     columns = ("id", "task_id", "at", "type", "attempt", "worker_id", "key", "actor", "data")
-    return Call("event/list", {"root": root_id, "task": task_id}, lambda rows: _rows(columns, rows))
+    return Call("event/list", {"root": root_id, "task": task_id}, lambda rows: rows_of(columns, rows))
 
 
 def queues() -> Call[list[Row]]:
     """Every queue that has a task, a worker or a setting."""
     columns = ("name", "queued", "running", "delayed", "oldest", "workers", "paused_at", "paused_by")
-    return Call("queue/list", {}, lambda rows: _rows(columns, rows))
+    return Call("queue/list", {}, lambda rows: rows_of(columns, rows))
 
 
 def workers() -> Call[list[Row]]:
@@ -73,4 +74,4 @@ def workers() -> Call[list[Row]]:
         "id", "host", "pid", "version", "queues", "concurrency", "running", "started_at", "seen_at", "lease_until",
         "closed_at", "closed_why", "tasks",
     )  # fmt: skip
-    return Call("worker/list", {}, lambda rows: _rows(columns, rows))
+    return Call("worker/list", {}, lambda rows: rows_of(columns, rows))

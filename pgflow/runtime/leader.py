@@ -28,6 +28,7 @@ import structlog
 from pgflow.config import Settings
 from pgflow.db.listening import listen
 from pgflow.engine import leadership, workers
+from pgflow.runtime.admission import Admission
 from pgflow.runtime.housekeeping import Housekeeping
 from pgflow.runtime.link import Link
 from pgflow.runtime.reaper import Reaper
@@ -59,6 +60,7 @@ class Leader(Service):
         self._timers = Timers()
         self._reaper = Reaper(settings)
         self._stragglers = Stragglers()
+        self._admission = Admission()
         self._housekeeping = Housekeeping(settings)
         self._housekeeper: asyncio.Task[None] | None = None
         self._seq = -1
@@ -109,7 +111,8 @@ class Leader(Service):
         self._seq = pulse.seq
         fired = 0
         if pulse.due is not None and pulse.due <= pulse.now:
-            fired = await self._timers.fire(run)
+            fired = await self._timers.fire(run) + await self._admission.look(run)
+        fired += await self._admission.heal(run)
         reaped = await self._reaper.look(run, pulse)
         if moved or not self._stragglers.settled:
             await self._stragglers.look(run)

@@ -59,13 +59,14 @@ class App:
     def task(
         self, /, *, name: str | None = None, queue: str = "default", priority: Priority | int | str = Priority.NORMAL,
         retry: RetryPolicy | int | None = None, timeout: Duration | None = None,
-        unique: Callable[..., str] | None = None,
+        unique: Callable[..., str] | None = None, slot: Callable[..., object] | None = None,
     ) -> _Decorator: ...  # fmt: skip
 
     def task(
         self, function: Any = None, /, *, name: str | None = None, queue: str = "default",
         priority: Priority | int | str = Priority.NORMAL, retry: RetryPolicy | int | None = None,
         timeout: Duration | None = None, unique: Callable[..., str] | None = None,
+        slot: Callable[..., object] | None = None,
     ) -> Any:  # fmt: skip
         """Register a function, plain or async, as a task. Used bare or with options.
 
@@ -77,6 +78,8 @@ class App:
             timeout: how long one attempt may take (seconds, `timedelta` or text such as "30s").
             unique: makes a key of the arguments; while a task with that key has no outcome, another enqueue of it
                 gets that task back instead.
+            slot: makes the name of a slot of the arguments, such as the customer's: when the queue is limited, slots
+                take turns and may be limited each by itself.
 
         Raises:
             RegistrationError: the declaration makes no sense, or the name is taken.
@@ -85,7 +88,7 @@ class App:
         def register(function: Callable[..., Any]) -> Task[..., Any]:
             task = make(
                 function, name=name, queue=queue, priority=priority, retry=retry, timeout=timeout, unique=unique,
-                payload_limit=self.settings().payload_limit,
+                slot=slot, payload_limit=self.settings().payload_limit,
             )  # fmt: skip
             taken = self.tasks.get(task.name)
             if taken is not None and taken.function.__qualname__ != function.__qualname__:

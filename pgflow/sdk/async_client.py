@@ -13,8 +13,9 @@ from pgflow.config import Settings
 from pgflow.db import connect
 from pgflow.db.call import AsyncSession, Call
 from pgflow.db.failures import translated
-from pgflow.engine import control, inspection
+from pgflow.engine import control, inspection, limits
 from pgflow.engine.enqueue import Request
+from pgflow.engine.limits import Limit
 from pgflow.model import State
 from pgflow.sdk import verbs
 from pgflow.sdk.client import Client, Tasks
@@ -143,6 +144,15 @@ class AsyncClient:
 
     async def resume_queue(self, name: str) -> bool:
         return await self._run(control.resume_queue(name))
+
+    async def limit_queue(self, name: str, limit: Limit) -> None:
+        await self._drive(verbs.limit_queue(name, limit, actor=self._actor))
+
+    async def lift_limit(self, name: str) -> bool:
+        return await self._drive(verbs.lift_limit(name))
+
+    async def limits(self) -> list[dict[str, Any]]:
+        return await self._run(limits.limits())
 
 
 for _name, _method in vars(AsyncClient).items():

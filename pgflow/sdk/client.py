@@ -12,8 +12,9 @@ from pgflow.config import Settings
 from pgflow.db import connect
 from pgflow.db.call import Call, Session
 from pgflow.db.failures import translated
-from pgflow.engine import control, inspection
+from pgflow.engine import control, inspection, limits
 from pgflow.engine.enqueue import Request
+from pgflow.engine.limits import Limit
 from pgflow.model import State
 from pgflow.sdk import verbs
 from pgflow.sdk.foreign import sync_connection
@@ -178,3 +179,23 @@ class Client:
     def resume_queue(self, name: str) -> bool:
         """Claim from this queue again. Returns whether it was paused."""
         return self._run(control.resume_queue(name))
+
+    def limit_queue(self, name: str, limit: Limit) -> None:
+        """Limit what a queue may have ready and running, or start a second, in all and per slot; changed at run time.
+
+        Args:
+            name: the queue.
+            limit: what it is limited to, in the place of an earlier limit.
+
+        Example:
+            >>> client.limit_queue("orders", Limit(concurrency=50, slot_concurrency=1))  # doctest: +SKIP
+        """
+        self._drive(verbs.limit_queue(name, limit, actor=self._actor))
+
+    def lift_limit(self, name: str) -> bool:
+        """Limit this queue no more. Returns whether it was limited."""
+        return self._drive(verbs.lift_limit(name))
+
+    def limits(self) -> list[dict[str, Any]]:
+        """Every limit, with what it holds back and what it counts now."""
+        return self._run(limits.limits())

@@ -66,6 +66,7 @@ class Task(Generic[P, R]):
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     timeout: float | None = None
     unique: Callable[P, str] | None = None
+    slot: Callable[P, object] | None = None
     retry_is_own: bool = False
     """Whether `retry` was given for this enqueue and so travels with it, instead of being the worker's to know."""
     key: str | None = None
@@ -147,7 +148,8 @@ class Task(Generic[P, R]):
             if not 0 < len(str(key)) <= 500:
                 raise ArgumentError(f"{self.name}: unique= gave {key!r}, not a text of 1 to 500 characters")
         tags = None if self.tags is None else encode(dict(self.tags))
-        return Request(self.spec(), payload, key, self.delay, self.at, tags)
+        slot = None if self.slot is None else str(self.slot(*args, **kwargs))
+        return Request(self.spec(), payload, key, self.delay, self.at, tags, slot)
 
 
 def _module(function: Callable[..., Any]) -> str:
@@ -160,7 +162,8 @@ def _module(function: Callable[..., Any]) -> str:
 
 def make(
     function: Callable[P, Any], *, name: str | None, queue: str, priority: Priority | int | str,
-    retry: RetryPolicy | int | None, timeout: Duration | None, unique: Callable[P, str] | None, payload_limit: int,
+    retry: RetryPolicy | int | None, timeout: Duration | None, unique: Callable[P, str] | None,
+    slot: Callable[P, object] | None, payload_limit: int,
 ) -> Task[P, Any]:  # fmt: skip
     """Check a declaration and make the task."""
     name = name or f"{_module(function)}.{function.__qualname__}"
@@ -183,5 +186,6 @@ def make(
         retry=RetryPolicy() if retry is None else retry,
         timeout=None if timeout is None else duration.parse(timeout),
         unique=unique,
+        slot=slot,
         payload_limit=payload_limit,
     )

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from pgflow.db.call import Call
-from pgflow.engine import control, inspection
+from pgflow.engine import control, inspection, limits
 from pgflow.engine.enqueue import Enqueued, Request, batches, enqueue
 from pgflow.errors import NotFound, ResultTimeout, TaskCancelled, TaskFailed
 from pgflow.model import Outcome, State
-from pgflow.sdk.task import Task
+from pgflow.sdk.task import Task, check_queue
 
 R = TypeVar("R")
 
@@ -115,6 +115,22 @@ def redrive_where(*, name: str | None, queue: str | None, limit: int, actor: str
         found = [control.Located(row["id"], row["root_id"], True) for row in page]
         revived += yield control.redrive(found, actor=actor)
     return revived
+
+
+def limit_queue(queue: str, limit: limits.Limit, *, actor: str | None) -> Steps[None]:
+    """Limit the queue, and throttle what was ready before."""
+    yield limits.set_limit(check_queue(queue, "limit"), limit, actor=actor)
+    while (yield limits.impose(queue)):
+        pass
+    yield limits.admit([queue])
+
+
+def lift_limit(queue: str) -> Steps[bool]:
+    """Limit the queue no more, and let go what it had throttled."""
+    lifted: bool = yield limits.lift_limit(queue)
+    while (yield limits.admit([queue])):
+        pass
+    return lifted
 
 
 def wait(task_ids: Sequence[int], timeout: float | None, clock: Any) -> Steps[dict[int, Outcome]]:

@@ -3,7 +3,7 @@
 -- cleared on waking: the crossing is the wake-up.
 -- An element is an arrival when needs[i] is null (counts[i] of them), else a suspension until needs[i] have arrived in
 -- all. Called from inside the statement that deleted the leases, so that locks go lease -> inbox -> ready.
--- Index: inbox_pkey; task_pkey.
+-- Index: inbox_pkey.
 create or replace function pgflow.arrive(
     tasks bigint[], roots bigint[], counts integer[], needs integer[], wakes timestamptz[],
     attempts smallint[], crash_counts smallint[]) returns integer
@@ -11,7 +11,6 @@ language plpgsql
 set enable_seqscan = off
 as $$
 declare
-    queues text[];
     next_wake timestamptz;
     woken integer;
 begin
@@ -46,17 +45,11 @@ begin
     ), crossed as materialized (
         select t.task_id, t.root_id, t.attempt, t.crashes from touched t
          where t.arrived >= t.needed and (t.suspended or t.arrived - t.added < t.needed)
-    ), queued as (
-        insert into pgflow.ready (queue, priority, task_id, root_id, attempt, crashes)
-        select t.queue, t.priority, c.task_id, c.root_id, c.attempt, c.crashes
-          from crossed c cross join lateral (
-               select queue, priority from pgflow.task where root_id = c.root_id and id = c.task_id offset 0) t
-         order by c.task_id
-        returning ready.queue
     )
-    select array_agg(distinct q.queue), count(*), (select min(t.wake_at) from touched t)
-      into queues, woken, next_wake from queued q;
-    perform pgflow.wake(queues);
+    select (select min(t.wake_at) from touched t),
+           pgflow.make_ready(array_agg(c.task_id order by c.task_id), array_agg(c.root_id order by c.task_id),
+                             array_agg(c.attempt order by c.task_id), array_agg(c.crashes order by c.task_id))
+      into next_wake, woken from crossed c;
     perform pgflow.wake_leader(next_wake);
     return woken;
 end

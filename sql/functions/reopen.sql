@@ -16,20 +16,14 @@ begin
             select r.root_id, r.task_id from unnest(roots, tasks) as r(root_id, task_id) order by r.task_id) r
          where o.root_id = r.root_id and o.task_id = r.task_id and o.state in ('failed', 'cancelled')
         returning o.root_id, o.task_id, o.state
-    ), queued as (
-        insert into pgflow.ready (queue, priority, task_id, root_id, attempt, crashes)
-        select t.queue, t.priority, o.task_id, o.root_id, 1, 0
-          from reopened o cross join lateral (
-               select queue, priority from pgflow.task where root_id = o.root_id and id = o.task_id offset 0) t
-         order by o.task_id
-        returning ready.queue
     ), told as (
         insert into pgflow.event (root_id, task_id, type, at, actor, data)
         select o.root_id, o.task_id, 'task.redriven', pgflow.now(), by_actor, jsonb_build_object('was', o.state)
           from reopened o
     )
     select o.task_id from reopened o
-     where (select pgflow.wake(array_agg(distinct q.queue)) from queued q) is not null;
+     where (select pgflow.make_ready(array_agg(o.task_id order by o.task_id), array_agg(o.root_id order by o.task_id),
+                                     array_agg(1::smallint), array_agg(0::smallint)) from reopened o) > 0;
     perform set_config('pgflow.reopen', 'off', true);
 end
 $$;

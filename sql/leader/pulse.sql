@@ -1,12 +1,15 @@
 -- Guarantees: what the leader must know to choose its next rest: both clocks, how far ready.seq has come (says whether
 -- anything moved), and the next instant at which something falls due.
--- Index: delayed_due, inbox_wake, lease_deadline, lease_worker; workers are few.
+-- Index: delayed_due, inbox_wake, turn_open, newcomer_queue, lease_deadline, lease_worker; workers are few.
 select extract(epoch from clock_timestamp())::float8 as real_now,
        extract(epoch from n.now)::float8 as now,
        (select last_value from pgflow.ready_seq_seq) as seq,
        extract(epoch from least(
            (select due_at from pgflow.delayed order by due_at limit 1),
-           (select wake_at from pgflow.inbox where wake_at is not null order by wake_at limit 1)))::float8 as due,
+           (select wake_at from pgflow.inbox where wake_at is not null order by wake_at limit 1),
+           (select open_at from pgflow.turn where open_at is not null order by open_at limit 1),
+           (select min(open_at) from pgflow.limit),
+           (select n.now from pgflow.newcomer limit 1)))::float8 as due,
        extract(epoch from least(
            (select min(lease_until) from pgflow.worker where closed_at is null),
            (select min(w.closed_at) from pgflow.worker w

@@ -57,7 +57,8 @@ begin
     -- just committing; a trigger refuses any real change.
     execute format('grant update (key) on %I.event to %I', home, worker);
     foreach role in array array['ready', 'lease', 'delayed', 'inbox', 'throttled', 'parked', 'queue', 'lane', 'worker',
-                                'idle', 'cancellation', 'leader', 'idempotency', 'partition'] loop
+                                'idle', 'cancellation', 'leader', 'idempotency', 'partition', 'limit', 'turn',
+                                'newcomer'] loop
         execute format('grant insert, update, delete on %I.%I to %I', home, role, worker);
     end loop;
 exception

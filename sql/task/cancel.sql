@@ -9,12 +9,12 @@ with asked as materialized (
     delete from pgflow.lease p where p.ctid = any(array(
         select c.ctid from asked a cross join lateral (
                select ctid from pgflow.lease where task_id = a.task_id for update skip locked) c))
-    returning p.task_id, p.root_id, p.attempt, p.worker_id, p.epoch
+    returning p.task_id, p.root_id, p.attempt, p.worker_id, p.epoch, p.queue, p.slot
 ), unqueued as (
     delete from pgflow.ready p where p.ctid = any(array(
         select c.ctid from asked a cross join lateral (
                select ctid from pgflow.ready where task_id = a.task_id for update skip locked) c))
-    returning p.task_id, p.root_id, p.attempt
+    returning p.task_id, p.root_id, p.attempt, p.queue, p.slot
 ), undelayed as (
     delete from pgflow.delayed p where p.ctid = any(array(
         select c.ctid from asked a cross join lateral (
@@ -37,15 +37,15 @@ with asked as materialized (
                select ctid from pgflow.parked where task_id = a.task_id for update skip locked) c))
     returning p.task_id, p.root_id, p.attempt
 ), moved as materialized (
-    select m.task_id, m.root_id, m.attempt, m.worker_id, m.epoch, t.parent_id, n.now
+    select m.task_id, m.root_id, m.attempt, m.worker_id, m.epoch, m.queue, m.slot, t.parent_id, n.now
       from (select pgflow.now() as now offset 0) n
      cross join (
-           select task_id, root_id, attempt, worker_id, epoch from unleased
-           union all select task_id, root_id, attempt, null, null from unqueued
-           union all select task_id, root_id, attempt, null, null from undelayed
-           union all select task_id, root_id, attempt, null, null from unwaited
-           union all select task_id, root_id, attempt, null, null from unthrottled
-           union all select task_id, root_id, attempt, null, null from unparked) m
+           select task_id, root_id, attempt, worker_id, epoch, queue, slot from unleased
+           union all select task_id, root_id, attempt, null, null, queue, slot from unqueued
+           union all select task_id, root_id, attempt, null, null, null, null from undelayed
+           union all select task_id, root_id, attempt, null, null, null, null from unwaited
+           union all select task_id, root_id, attempt, null, null, null, null from unthrottled
+           union all select task_id, root_id, attempt, null, null, null, null from unparked) m
      cross join lateral (select parent_id from pgflow.task where root_id = m.root_id and id = m.task_id offset 0) t
 ), ended as (
     insert into pgflow.outcome (root_id, task_id, parent_id, state, attempt, finished_at)
@@ -62,5 +62,7 @@ with asked as materialized (
 )
 select m.task_id,
        (select pgflow.arrive(t.a, t.b, t.c, null, null, null, null) from told_of as t(a, b, c) where t.a is not null),
-       (select count(pg_notify('pgflow.control', '')) from (select 1 from to_tell limit 1) once)
+       (select count(pg_notify('pgflow.control', '')) from (select 1 from to_tell limit 1) once),
+       (select pgflow.admit(array_agg(f.queue), array_agg(f.slot)) from moved f
+         where f.slot is not null having count(*) > 0)
   from moved m

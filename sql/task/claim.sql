@@ -14,17 +14,19 @@ with claimed as (
                 where queue = lane.queue and priority = lane.priority and seq >= lane.floor
                 order by seq limit %(limit)s::integer for update skip locked) c
          limit %(limit)s::integer))
-    returning r.task_id, r.root_id, r.queue, r.priority, r.seq, r.attempt, r.crashes
+    returning r.task_id, r.root_id, r.queue, r.priority, r.seq, r.attempt, r.crashes, r.slot
 ), known as materialized (
     select c.task_id, c.root_id, c.queue, c.priority, c.seq, c.attempt, (c.crashes + 1)::smallint as crashes,
-           t.parent_id, t.name, t.timeout, t.retry, t.trace, t.key,
+           c.slot, t.parent_id, t.name, t.timeout, t.retry, t.trace, t.key,
            case when t.size is null then t.input end as input
       from claimed c cross join lateral (
            select * from pgflow.task where root_id = c.root_id and id = c.task_id offset 0) t
 ), leased as (
-    insert into pgflow.lease (task_id, root_id, parent_id, epoch, attempt, crashes, worker_id, claimed_at, deadline)
+    insert into pgflow.lease (task_id, root_id, parent_id, epoch, attempt, crashes, worker_id, claimed_at, deadline,
+                              queue, slot)
     select k.task_id, k.root_id, k.parent_id, k.seq, k.attempt, k.crashes, %(worker)s::bigint, c.now,
-           c.now + k.timeout + %(grace)s::float8 * interval '1 s'
+           c.now + k.timeout + %(grace)s::float8 * interval '1 s',
+           case when k.slot is not null then k.queue end, k.slot
       from (select pgflow.now() as now offset 0) c cross join known k
 ), told as (
     insert into pgflow.event (root_id, task_id, type, attempt, at, worker_id)

@@ -1,7 +1,7 @@
 -- Guarantees: up to `limit` leases of these closed workers, or past their deadline by `grace`, are found and moved in
 -- one step: to ready with one more attempt and the crash kept or, when the task has now taken down `max_crashes`
 -- workers, to a failed outcome, which arrives at its parent. Where it is known which tasks ran (`blamed`), the others
--- go back as if they had never been claimed. Never waits for a lock.
+-- go back as if they had never been claimed. A limited task keeps its slot, for it runs again. Never waits for a lease.
 -- Index: lease_worker, lease_deadline; task_pkey.
 with taken as (
     delete from pgflow.lease l where l.ctid = any(array(
@@ -14,9 +14,9 @@ with taken as (
         select d.ctid from (
             select ctid from pgflow.lease where deadline < (select pgflow.now()) - %(grace)s::float8 * interval '1 s'
              order by deadline limit %(limit)s::integer for update skip locked) d))
-    returning l.task_id, l.root_id, l.parent_id, l.epoch, l.attempt, l.crashes, l.worker_id
+    returning l.task_id, l.root_id, l.parent_id, l.epoch, l.attempt, l.crashes, l.worker_id, l.queue, l.slot
 ), known as materialized (
-    select t.task_id, t.root_id, t.parent_id, t.epoch, t.worker_id, t.attempt,
+    select t.task_id, t.root_id, t.parent_id, t.epoch, t.worker_id, t.attempt, t.queue, t.slot,
            (t.attempt + b.blame)::smallint as next_attempt, (t.crashes - 1 + b.blame)::smallint as crashes,
            b.blame = 1 and t.crashes >= %(max_crashes)s::integer as poisoned, c.now
       from (select pgflow.now() as now offset 0) c
@@ -24,8 +24,8 @@ with taken as (
      cross join lateral (
            select coalesce((t.task_id = any(%(blamed)s::bigint[]))::integer, 1) as blame) b
 ), queued as (
-    insert into pgflow.ready (queue, priority, task_id, root_id, attempt, crashes)
-    select t.queue, t.priority, k.task_id, k.root_id, k.next_attempt, k.crashes
+    insert into pgflow.ready (queue, priority, task_id, root_id, attempt, crashes, slot)
+    select t.queue, t.priority, k.task_id, k.root_id, k.next_attempt, k.crashes, k.slot
       from known k cross join lateral (
            select queue, priority from pgflow.task where root_id = k.root_id and id = k.task_id offset 0) t
      where not k.poisoned order by k.task_id
@@ -51,5 +51,7 @@ with taken as (
 )
 select k.task_id, k.epoch, k.worker_id, k.poisoned,
        (select pgflow.wake(array_agg(distinct q.queue)) from queued q having count(*) > 0),
-       (select pgflow.arrive(t.a, t.b, t.c, null, null, null, null) from told_of as t(a, b, c) where t.a is not null)
+       (select pgflow.arrive(t.a, t.b, t.c, null, null, null, null) from told_of as t(a, b, c) where t.a is not null),
+       (select pgflow.admit(array_agg(p.queue), array_agg(p.slot)) from known p
+         where p.slot is not null and p.poisoned having count(*) > 0)
   from known k

@@ -1,7 +1,8 @@
 -- Guarantees: each lease that this worker still holds in that epoch ends as asked, together with all that follows from
 -- it (outcome, event, arrival at the parent, the next place); a lease it no longer holds is left alone. Returns the
--- tasks really settled, or null when that is all of them. An orderly end takes the claim's crash back.
--- Locks: leases in task order, then inbox rows in task order (in arrive), then ready.
+-- tasks really settled, or null when that is all of them. An orderly end takes the claim's crash back. A limited task
+-- gives its slot back by leaving, and others are admitted at once; one that is merely released keeps it.
+-- Locks: leases in task order, then inbox rows in task order (in arrive), then limits by name (in admit), then ready.
 -- Index: lease_pkey; task_pkey for those that become ready again.
 with asked as materialized (
     select a.task_id, a.epoch, a.state, nullif(a.output, 'null') as output, nullif(a.error, 'null') as error,
@@ -20,7 +21,7 @@ with asked as materialized (
 ), freed as (
     delete from pgflow.lease l using held h where l.ctid = h.tid
     returning l.task_id, l.root_id, l.parent_id, l.attempt, (l.crashes - 1)::smallint as crashes,
-              h.state, h.output, h.error, h.delay, h.needed
+              l.queue, l.slot, h.state, h.output, h.error, h.delay, h.needed
 ), done as materialized (
     select f.*, c.now from (select pgflow.now() as now offset 0) c cross join freed f
 ), ended as (
@@ -34,8 +35,8 @@ with asked as materialized (
       from done d where d.state in ('retrying', 'sleeping', 'scheduled')
     returning delayed.due_at
 ), released as (
-    insert into pgflow.ready (queue, priority, task_id, root_id, attempt, crashes)
-    select t.queue, t.priority, d.task_id, d.root_id, d.attempt, d.crashes
+    insert into pgflow.ready (queue, priority, task_id, root_id, attempt, crashes, slot)
+    select t.queue, t.priority, d.task_id, d.root_id, d.attempt, d.crashes, d.slot
       from done d cross join lateral (
            select queue, priority from pgflow.task where root_id = d.root_id and id = d.task_id offset 0) t
      where d.state = 'queued' order by d.task_id
@@ -64,5 +65,7 @@ select case when count(*) < cardinality(%(tasks)s::bigint[]) then array_agg(d.ta
        (select pgflow.arrive(t.a, t.b, t.c, t.d, t.e, t.f, t.g) from told_of as t(a, b, c, d, e, f, g)
          where t.a is not null),
        (select pgflow.wake(array_agg(distinct r.queue)) from released r having count(*) > 0),
-       (select pgflow.wake_leader(min(p.due_at)) from postponed p having count(*) > 0)
+       (select pgflow.wake_leader(min(p.due_at)) from postponed p having count(*) > 0),
+       (select pgflow.admit(array_agg(d.queue), array_agg(d.slot)) from done d
+         where d.slot is not null and d.state <> 'queued' having count(*) > 0)
   from done d

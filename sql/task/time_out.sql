@@ -8,16 +8,11 @@ with due as (
             order by wake_at limit %(limit)s::integer for update skip locked))
        and i.needed > i.arrived
     returning i.task_id, i.root_id, i.attempt, i.crashes
-), queued as (
-    insert into pgflow.ready (queue, priority, task_id, root_id, attempt, crashes)
-    select t.queue, t.priority, d.task_id, d.root_id, d.attempt, d.crashes
-      from due d cross join lateral (
-           select queue, priority from pgflow.task where root_id = d.root_id and id = d.task_id offset 0) t
-     order by d.task_id
-    returning ready.queue
 ), told as (
     insert into pgflow.event (root_id, task_id, type, attempt, at, key)
     select d.root_id, d.task_id, 'timer.fired', d.attempt, c.now, 'waiting'
       from (select pgflow.now() as now offset 0) c cross join due d
 )
-select count(*), (select pgflow.wake(array_agg(distinct q.queue)) from queued q) from due
+select count(*), pgflow.make_ready(array_agg(d.task_id order by d.task_id), array_agg(d.root_id order by d.task_id),
+                                   array_agg(d.attempt order by d.task_id), array_agg(d.crashes order by d.task_id))
+  from due d
