@@ -184,6 +184,7 @@ create table pgflow.queue (
     name        text        primary key collate "C" check (name <> ''),
     paused_at   timestamptz,
     paused_by   text,
+    ageing      float8      check (ageing > 0),     -- seconds after which a waiting task is one priority more urgent
     created_at  timestamptz not null
 );
 

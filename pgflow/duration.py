@@ -100,3 +100,26 @@ def text(seconds: float) -> str:
         large, small = "d", "h"
     count, rest = divmod(round(seconds / _SECONDS[small]), round(_SECONDS[large] / _SECONDS[small]))
     return f"{count}{large} {rest}{small}" if rest else f"{count}{large}"
+
+
+def rate(value: str | float) -> float:
+    """How many a second: from a number, or from text such as "100/s", "30/m", "5/10s".
+
+    Raises:
+        ArgumentError: it says no such thing.
+
+    Example:
+        >>> rate("30/m")
+        0.5
+    """
+    if isinstance(value, str):
+        count, _, period = value.partition("/")
+        try:
+            number = float(count)
+        except ValueError:
+            number = -1.0
+        seconds = parse(period if period[:1].isdigit() else f"1{period}") if period else 0.0
+        if not period or not number > 0 or not seconds > 0:
+            raise ArgumentError(f"{value!r} is not a rate", hint="write it as 100/s, 30/m or 5/10s")
+        return number / seconds
+    return float(value)

@@ -84,3 +84,16 @@ def test_durations_are_shown_by_their_two_largest_units(seconds: float, shown: s
 @given(st.floats(0.001, duration.LONGEST))
 def test_what_is_shown_is_read_back_about_the_same(seconds: float) -> None:
     assert math.isclose(duration.parse(duration.text(seconds)), seconds, rel_tol=0.02)
+
+
+def test_rates_are_read_from_text() -> None:
+    assert duration.rate("100/s") == 100.0
+    assert duration.rate("30/m") == 0.5
+    assert duration.rate("5/10s") == 0.5
+    assert duration.rate(7) == 7.0
+
+
+@pytest.mark.parametrize("bad", ["", "100", "x/s", "-1/s", "0/s", "5/", "5/0s", "5/fortnight"])
+def test_what_is_no_rate_is_refused(bad: str) -> None:
+    with pytest.raises(ArgumentError):
+        duration.rate(bad)

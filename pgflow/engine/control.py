@@ -66,3 +66,8 @@ def pause_queue(name: str, *, actor: str | None = None) -> Call[None]:
 def resume_queue(name: str) -> Call[bool]:
     """Claim from this queue again. Returns whether it was paused."""
     return Call("queue/resume", {"name": name}, bool)
+
+
+def age_queue(name: str, seconds: float | None) -> Call[None]:
+    """Make waiting tasks of this queue one priority more urgent each so many seconds; None: never."""
+    return Call("queue/age", {"name": name, "ageing": seconds}, lambda _: None)

@@ -49,6 +49,8 @@ class Request:
     tags: bytes | None = None
     slot: str | None = None
     """Whose share of a limited queue it takes."""
+    supersede: bool = False
+    """It takes its key's place: the holder is skipped if it has not started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,17 @@ def enqueue(
         return Enqueued(ids, frozenset(existing))
 
     return Call("task/enqueue", params, parse)
+
+
+def supersede(requests: Sequence[Request], *, actor: str | None = None) -> Call[int]:
+    """Free the keys of requests that supersede; before `enqueue`, in one transaction. Returns how many were skipped."""
+    keyed = [request for request in requests if request.supersede and request.key is not None]
+    params = {
+        "scopes": [request.spec.name for request in keyed],
+        "keys": [request.key for request in keyed],
+        "actor": actor,
+    }
+    return Call("task/supersede", params, lambda rows: int(rows[0][0]))
 
 
 def _size(request: Request) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from pgflow.db.call import Call
@@ -109,3 +109,14 @@ def save_lanes(safe: Sequence[tuple[str, int, int]]) -> Call[None]:
         "safes": numbers(position for _, _, position in safe),
     }
     return Call("leader/save_lanes", params, lambda _: None)
+
+
+def ageing() -> Call[dict[str, float]]:
+    """The queues that age, with the seconds that one priority takes."""
+    return Call("queue/ageing", {}, lambda rows: {row[0]: row[1] for row in rows})
+
+
+def age(marks: Mapping[str, int], limit: int) -> Call[int]:
+    """In each queue, make up to `limit` ready tasks of each priority below this seq more urgent. Returns how many."""
+    params = {"queues": list(marks), "marks": numbers(marks.values()), "limit": limit}
+    return Call("leader/age", params, lambda rows: int(rows[0][0]))

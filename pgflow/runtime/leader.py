@@ -29,6 +29,7 @@ from pgflow.config import Settings
 from pgflow.db.listening import listen
 from pgflow.engine import leadership, workers
 from pgflow.runtime.admission import Admission
+from pgflow.runtime.ageing import Ageing
 from pgflow.runtime.housekeeping import Housekeeping
 from pgflow.runtime.link import Link
 from pgflow.runtime.reaper import Reaper
@@ -61,6 +62,7 @@ class Leader(Service):
         self._reaper = Reaper(settings)
         self._stragglers = Stragglers()
         self._admission = Admission()
+        self._ageing = Ageing()
         self._housekeeping = Housekeeping(settings)
         self._housekeeper: asyncio.Task[None] | None = None
         self._seq = -1
@@ -113,6 +115,7 @@ class Leader(Service):
         if pulse.due is not None and pulse.due <= pulse.now:
             fired = await self._timers.fire(run) + await self._admission.look(run)
         fired += await self._admission.heal(run)
+        await self._ageing.look(run, pulse.seq)
         reaped = await self._reaper.look(run, pulse)
         if moved or not self._stragglers.settled:
             await self._stragglers.look(run)

@@ -95,7 +95,7 @@ class AsyncClient:
         listed = list(requests)
         own = self._connection is None
         steps = verbs.enqueue_all(listed, actor=self._actor, own_transaction=own, wake=wake)
-        if not own or len(listed) <= 1:
+        if not own or (len(listed) <= 1 and not any(request.supersede for request in listed)):
             return await self._drive(steps)
         pool = await self._require_pool()
         with translated():
@@ -153,6 +153,9 @@ class AsyncClient:
 
     async def limits(self) -> list[dict[str, Any]]:
         return await self._run(limits.limits())
+
+    async def age_queue(self, name: str, every: float | None) -> None:
+        await self._run(control.age_queue(name, verbs.check_ageing(every)))
 
 
 for _name, _method in vars(AsyncClient).items():

@@ -113,7 +113,7 @@ class Client:
         listed = list(requests)
         own = self._connection is None
         steps = verbs.enqueue_all(listed, actor=self._actor, own_transaction=own, wake=wake)
-        if not own or len(listed) <= 1:
+        if not own or (len(listed) <= 1 and not any(request.supersede for request in listed)):
             return self._drive(steps)
         with translated(), self._require_pool().connection() as connection, connection.transaction():
             return self._drive(steps, Session(connection, self._settings.schema_name).run)
@@ -199,3 +199,12 @@ class Client:
     def limits(self) -> list[dict[str, Any]]:
         """Every limit, with what it holds back and what it counts now."""
         return self._run(limits.limits())
+
+    def age_queue(self, name: str, every: float | None) -> None:
+        """Make waiting tasks of a queue one priority more urgent each time this has passed.
+
+        Args:
+            name: the queue.
+            every: seconds, at most an hour; None: they stay as they are.
+        """
+        self._run(control.age_queue(name, verbs.check_ageing(every)))

@@ -71,6 +71,7 @@ class Task(Generic[P, R]):
     """Whether `retry` was given for this enqueue and so travels with it, instead of being the worker's to know."""
     key: str | None = None
     hold: float | None = None
+    debounce: float | None = None
     delay: float | None = None
     at: datetime | None = None
     tags: Mapping[str, str] | None = None
@@ -88,8 +89,8 @@ class Task(Generic[P, R]):
     def options(
         self, *, queue: str | None = None, priority: Priority | int | str | None = None,
         retry: RetryPolicy | None = None, timeout: Duration | None = None, key: str | None = None,
-        hold: Duration | None = None, delay: Duration | None = None, at: datetime | None = None,
-        tags: Mapping[str, str] | None = None,
+        hold: Duration | None = None, debounce: Duration | None = None, delay: Duration | None = None,
+        at: datetime | None = None, tags: Mapping[str, str] | None = None,
     ) -> Task[P, R]:  # fmt: skip
         """The same task with other options for what is enqueued through it.
 
@@ -101,6 +102,8 @@ class Task(Generic[P, R]):
             key: starts at most one: a second enqueue with the key gets the first one's id back, and one with the key
                 and other arguments is refused.
             hold: how long the key stays taken; by default until the task has its outcome.
+            debounce: start only once nobody has enqueued this task with the same key for so long; the last one's
+                arguments count, those before it are skipped. (With `hold` instead, the first one counts.)
             delay: start no sooner than this from now (seconds, `timedelta` or text such as "1h30m").
             at: start no sooner than this instant (with a time zone).
             tags: words to find it by.
@@ -111,6 +114,8 @@ class Task(Generic[P, R]):
         where = f"options of task {self.name}"
         if delay is not None and at is not None:
             raise RegistrationError(f"{where}: delay and at exclude each other")
+        if debounce is not None and (delay is not None or at is not None or hold is not None):
+            raise RegistrationError(f"{where}: debounce excludes delay, at and hold")
         if at is not None and at.tzinfo is None:
             raise RegistrationError(f"{where}: at={at.isoformat()} has no time zone", hint="use datetime.now(UTC)")
         if key is not None and not 0 < len(key) <= 500:
@@ -124,6 +129,7 @@ class Task(Generic[P, R]):
             timeout=self.timeout if timeout is None else duration.parse(timeout),
             key=self.key if key is None else key,
             hold=self.hold if hold is None else duration.parse(hold),
+            debounce=self.debounce if debounce is None else duration.parse(debounce),
             delay=self.delay if delay is None else duration.parse(delay),
             at=self.at if at is None else at,
             tags=self.tags if tags is None else tags,
@@ -149,7 +155,13 @@ class Task(Generic[P, R]):
                 raise ArgumentError(f"{self.name}: unique= gave {key!r}, not a text of 1 to 500 characters")
         tags = None if self.tags is None else encode(dict(self.tags))
         slot = None if self.slot is None else str(self.slot(*args, **kwargs))
-        return Request(self.spec(), payload, key, self.delay, self.at, tags, slot)
+        if self.debounce is None:
+            return Request(self.spec(), payload, key, self.delay, self.at, tags, slot)
+        if key is None:
+            raise ArgumentError(
+                f"{self.name}: debounce needs a key", hint="give key= beside it, or unique= to the task"
+            )
+        return Request(self.spec(), payload, key, self.debounce, None, tags, slot, supersede=True)
 
 
 def _module(function: Callable[..., Any]) -> str:

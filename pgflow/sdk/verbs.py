@@ -12,8 +12,8 @@ from typing import Any, Generic, TypeVar
 
 from pgflow.db.call import Call
 from pgflow.engine import control, inspection, limits
-from pgflow.engine.enqueue import Enqueued, Request, batches, enqueue
-from pgflow.errors import NotFound, ResultTimeout, TaskCancelled, TaskFailed
+from pgflow.engine.enqueue import Enqueued, Request, batches, enqueue, supersede
+from pgflow.errors import ArgumentError, NotFound, ResultTimeout, TaskCancelled, TaskFailed
 from pgflow.model import Outcome, State
 from pgflow.sdk.task import Task, check_queue
 
@@ -52,6 +52,8 @@ def enqueue_all(
     if not listed:
         return handles
     for part in batches(listed):
+        if any(request.supersede for request in part):
+            yield supersede(part, actor=actor)
         done: Enqueued = yield enqueue(part, actor=actor, own_transaction=own_transaction, wake=wake)
         handles += [Handle(id, position in done.existing) for position, id in enumerate(done.ids)]
     return handles
@@ -125,6 +127,13 @@ def limit_queue(queue: str, limit: limits.Limit, *, actor: str | None) -> Steps[
     yield limits.admit([queue])
 
 
+def check_ageing(every: float | None) -> float | None:
+    """The seconds, or an ArgumentError."""
+    if every is not None and not 0 < every <= 3600:
+        raise ArgumentError(f"tasks cannot age every {every} s", hint="at most an hour, more than nothing")
+    return every
+
+
 def lift_limit(queue: str) -> Steps[bool]:
     """Limit the queue no more, and let go what it had throttled."""
     lifted: bool = yield limits.lift_limit(queue)
@@ -161,8 +170,8 @@ def value(task_id: int, outcome: Outcome, task: Task[..., Any] | None) -> Any:
     """The result, or the failure raised."""
     if outcome.state is State.FAILED:
         raise TaskFailed(task_id, outcome.error or {})
-    if outcome.state is State.CANCELLED:
-        raise TaskCancelled(f"task {task_id} was cancelled")
+    if outcome.state in {State.CANCELLED, State.SKIPPED}:
+        raise TaskCancelled(f"task {task_id} was {outcome.state}")
     return outcome.output if task is None else task.signature.decode_result(outcome.output)
 
 

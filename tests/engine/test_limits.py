@@ -9,11 +9,14 @@ from collections.abc import Callable
 
 import pytest
 
+from pgflow.config import Settings
 from pgflow.engine import control, limits, reaping, timers
 from pgflow.engine.enqueue import Request, Spec, enqueue
 from pgflow.engine.limits import Limit
 from pgflow.errors import ArgumentError
 from pgflow.model import Priority, State
+from pgflow.runtime.ageing import Ageing
+from pgflow.runtime.link import Link
 from pgflow.sdk.client import Client
 from tests.fixtures.database import Engine
 
@@ -228,6 +231,33 @@ def test_what_was_forgotten_is_found_again(engine: Engine) -> None:
 def test_nonsense_is_refused(bad: dict[str, float]) -> None:
     with pytest.raises(ArgumentError):
         Limit(**bad)  # type: ignore[arg-type]
+
+
+async def test_what_waits_too_long_grows_more_urgent(engine: Engine, database: Settings) -> None:
+    link, now = Link(database, "leader"), 1000.0
+    ageing = Ageing(lambda: now)
+    engine.run(control.age_queue("default", 60.0))
+    (low,) = engine.enqueue(priority=Priority.LOW)
+
+    async def look() -> int:
+        ((seq,),) = engine.query("select last_value from pgflow.ready_seq_seq")
+        return await ageing.look(link.run, seq)
+
+    assert await look() == 0
+    now += 30
+    (late,) = engine.enqueue(priority=Priority.LOW)
+    other = engine.enqueue(priority=Priority.LOW, queue="other")
+    assert await look() == 0
+    now += 31
+    assert await look() == 1
+    priorities = dict(engine.query("select task_id, priority::int from pgflow.ready"))
+    assert priorities == {low: Priority.NORMAL, late: Priority.LOW, other[0]: Priority.LOW}
+    for _ in range(5):
+        now += 70
+        await look()
+    priorities = dict(engine.query("select task_id, priority::int from pgflow.ready"))
+    assert priorities == {low: Priority.CRITICAL, late: Priority.CRITICAL, other[0]: Priority.LOW}
+    await link.close()
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Session as SqlAlchemySession
 
 from pgflow.config import Settings
+from pgflow.engine import timers
 from pgflow.errors import (
     ArgumentError,
     ConfigError,
@@ -199,6 +200,30 @@ def test_cancel_redrive_and_result(sync_client: Client, engine: Engine) -> None:
     assert [event["type"] for event in sync_client.history(handle.id)] == [
         "task.enqueued", "task.cancelled", "task.redriven", "task.started", "task.completed"
     ]  # fmt: skip
+
+
+def test_of_a_flurry_the_last_one_counts_once_it_is_quiet(sync_client: Client, engine: Engine) -> None:
+    debounced = apps.add.options(key="page-7", debounce="30s")
+    ids = [sync_client.enqueue(debounced, n, n).id for n in range(4)]
+    assert [engine.state(task) for task in ids] == ["skipped", "skipped", "skipped", "scheduled"]
+    assert engine.query("select input from pgflow.task where id = %s", ids[-1]) == [({"a": 3, "b": 3},)]
+    with pytest.raises(TaskCancelled, match="skipped"):
+        sync_client.result(ids[0], timeout=5)
+    engine.shift_clock(31)
+    engine.run(timers.fire(10))
+    (claimed,) = engine.claim()
+    after = sync_client.enqueue(debounced, 9, 9)
+    assert (engine.state(ids[-1]), engine.state(after.id)) == ("running", "scheduled"), "what started goes on"
+    engine.settle(claimed)
+    with pytest.raises(ArgumentError, match="key"):
+        sync_client.enqueue(apps.add.options(debounce=1), 1, 1)
+
+
+def test_with_a_hold_the_first_of_a_flurry_counts(sync_client: Client, engine: Engine) -> None:
+    throttled = apps.whoami.options(key="report", hold="1h")
+    first = sync_client.enqueue(throttled)
+    engine.settle(*engine.claim())
+    assert [sync_client.enqueue(throttled).id for _ in range(3)] == [first.id] * 3
 
 
 def test_cancelling_a_run_cancels_what_is_in_it(sync_client: Client, engine: Engine) -> None:
