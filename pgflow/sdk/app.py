@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, overload
 
-from pgflow import config
+from pgflow import config, duration
 from pgflow.backoff import RetryPolicy
 from pgflow.errors import RegistrationError
 from pgflow.model import Priority
+from pgflow.sdk.batch import for_each
 from pgflow.sdk.task import Duration, Task, make
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 class _Decorator(Protocol):
@@ -24,6 +26,17 @@ class _Decorator(Protocol):
     def __call__(self, function: Callable[P, Awaitable[R]], /) -> Task[P, R]: ...
     @overload
     def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
+
+
+class _BatchDecorator(Protocol):
+    @overload
+    def __call__(self, function: Callable[[list[T]], Awaitable[None]], /) -> Task[[T], None]: ...
+    @overload
+    def __call__(self, function: Callable[[list[T]], Awaitable[Sequence[R | BaseException]]], /) -> Task[[T], R]: ...
+    @overload
+    def __call__(self, function: Callable[[list[T]], None], /) -> Task[[T], None]: ...
+    @overload
+    def __call__(self, function: Callable[[list[T]], Sequence[R | BaseException]], /) -> Task[[T], R]: ...
 
 
 class App:
@@ -97,6 +110,35 @@ class App:
             return task
 
         return register if function is None else register(function)
+
+    def batch(
+        self, *, size: int, wait: Duration = "50ms", name: str | None = None, queue: str = "default",
+        priority: Priority | int | str = Priority.NORMAL, retry: RetryPolicy | int | None = None,
+        timeout: Duration | None = None, unique: Callable[..., str] | None = None,
+        slot: Callable[..., object] | None = None,
+    ) -> _BatchDecorator:  # fmt: skip
+        """Register a function that takes a list: one call for up to `size` tasks.
+
+        Each task is enqueued with one argument and has an outcome of its own. The function returns a list of as many
+        results, an exception in the place of one that failed, or None; if it raises, all of the batch are retried.
+
+        Args:
+            size: how many tasks at most; no more than the executor's concurrency come together.
+            wait: how long the first of a batch waits for others.
+            name, queue, priority, retry, timeout, unique, slot: as for `task`.
+
+        Example:
+            >>> @app.batch(size=100, wait="20ms")                            # doctest: +SKIP
+            ... async def index(documents: list[str]) -> None: ...
+            >>> client.enqueue(index, "one document")                        # doctest: +SKIP
+        """
+
+        def register(function: Callable[[list[Any]], Any]) -> Any:
+            return self.task(
+                name=name, queue=queue, priority=priority, retry=retry, timeout=timeout, unique=unique, slot=slot
+            )(for_each(function, size, duration.parse(wait)))
+
+        return register
 
     def client(self) -> Client:
         """A client for this app's engine, for sync code. Close it, or use it with `with`."""

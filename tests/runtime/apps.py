@@ -102,3 +102,22 @@ async def leak() -> str:
 
 @app.task(name="on_mail", queue="mail")
 async def on_mail() -> None: ...
+
+
+BATCHES: list[int] = []
+
+
+@app.batch(name="squares", size=10, wait="50ms", retry=QUICK)
+async def squares(numbers: list[int]) -> list[int | BaseException]:
+    BATCHES.append(len(numbers))
+    return [ValueError("unlucky") if number == 13 else number * number for number in numbers]
+
+
+@app.batch(name="store", size=4, wait=0.01)
+def store(texts: list[str]) -> None:
+    BATCHES.append(len(texts))
+
+
+@app.batch(name="short", size=3, wait=0.01)
+async def short(numbers: list[int]) -> list[int]:
+    return numbers[1:]

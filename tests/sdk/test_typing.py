@@ -20,11 +20,21 @@ def add(a: int, b: int = 1) -> int:
 async def greet(name: str) -> str:
     return name
 
+@app.batch(size=10)
+async def double(numbers: list[int]) -> list[int]:
+    return [2 * number for number in numbers]
+
+@app.batch(size=10)
+def keep(texts: list[str]) -> None: ...
+
 def use() -> None:
     with app.client() as client:
         total: int = client.result(client.enqueue(add, 1, b=2))
         text: str = client.result(client.enqueue(greet.options(delay="1h", key="k"), "Ann"), timeout=3)
         client.enqueue_many(add.request(n) for n in range(3))
+        doubled: int = client.result(client.enqueue(double, 21))
+        client.enqueue(keep, "text")
+        print(doubled)
         print(total, text)
 
 async def use_async() -> None:
@@ -41,6 +51,7 @@ WRONG = {
     "a wrong argument of many": "client.enqueue_many([add.request('one')])",
     "a wrong argument past options": "client.enqueue(greet.options(delay=1), 5)",
     "a wrong use of the result": "text: str = client.result(client.enqueue(add, 1))",
+    "a wrong argument of a batch": "client.enqueue(double, 'one')",
     "an unknown option": "add.options(dealy=1)",
 }
 
