@@ -11,7 +11,7 @@ from pgflow.config import Settings
 from pgflow.errors import RegistrationError
 from pgflow.runtime.leader import Leader
 from pgflow.sdk.async_client import AsyncClient
-from tests.fixtures.workers import Workers, outcome
+from tests.fixtures.workers import Workers, eventually, outcome
 from tests.runtime import apps
 
 
@@ -66,8 +66,7 @@ async def test_too_few_results_fail_the_batch_and_say_so(workers: Workers, clien
 async def test_one_cancelled_while_it_waits_is_not_in_the_batch(workers: Workers, client: AsyncClient) -> None:
     handles = await client.enqueue_many([apps.squares.request(n) for n in (1, 2, 3)])
     async with workers() as executor:
-        while len(executor.runner.running) < 3:
-            await asyncio.sleep(0.002)
+        await eventually(lambda: len(executor.runner.running) >= 3)
         running = executor.runner.running[handles[1].id]
         await client.cancel(handles[1].id)
         executor.runner.cancel(handles[1].id, running.claimed.epoch)

@@ -13,7 +13,7 @@ from pgflow.errors import TaskFailed
 from pgflow.runtime.leader import Leader
 from pgflow.sdk.async_client import AsyncClient
 from tests.fixtures.database import Engine
-from tests.fixtures.workers import Workers, outcome
+from tests.fixtures.workers import Workers, eventually, outcome
 from tests.runtime import apps
 
 
@@ -36,8 +36,7 @@ async def test_async_and_plain_handlers_give_their_results(workers: Workers, cli
 async def test_many_tasks_all_run(workers: Workers, client: AsyncClient, engine: Engine) -> None:
     handles = await client.enqueue_many(apps.noop.request() for _ in range(3000))
     async with workers() as executor:
-        while executor.settler.settled < 3000:
-            await asyncio.sleep(0.01)
+        await eventually(lambda: executor.settler.settled >= 3000)
     assert engine.query("select state::text, count(*) from pgflow.outcome group by 1") == [("completed", 3000)]
     assert engine.query("select count(*) from pgflow.event where type = 'task.started'") == [(3000,)]
     assert len(handles) == 3000
@@ -82,8 +81,7 @@ async def test_a_stuck_thread_takes_its_slot_with_it_and_gives_it_back(workers: 
         await outcome(client, await client.enqueue(apps.brief_thread, 0.6))
         assert executor.runner.stuck_threads == 1
         assert await client.result(await client.enqueue(apps.add, 1, 1), timeout=10) == 2
-        while executor.runner.stuck_threads:
-            await asyncio.sleep(0.01)
+        await eventually(lambda: not executor.runner.stuck_threads)
 
 
 async def test_a_result_that_cannot_be_stored_fails_the_task_and_says_where(
@@ -109,8 +107,7 @@ async def test_arguments_that_do_not_fit_fail_the_task_and_are_not_retried(
 async def test_an_unknown_task_is_released_with_a_delay_and_never_failed(workers: Workers, engine: Engine) -> None:
     (task,) = engine.enqueue(name="from_the_next_release")
     async with workers() as executor:
-        while executor.settler.settled < 1:
-            await asyncio.sleep(0.01)
+        await eventually(lambda: executor.settler.settled >= 1)
     assert engine.state(task) == "scheduled"
     assert engine.events(task) == ["task.started", "task.released"]
     assert engine.query("select attempt::int, crashes::int from pgflow.delayed") == [(1, 0)]
@@ -124,13 +121,11 @@ async def test_an_unknown_task_is_released_with_a_delay_and_never_failed(workers
 async def test_cancelling_a_running_task_interrupts_its_handler(workers: Workers, client: AsyncClient) -> None:
     async with workers() as executor:
         handle = await client.enqueue(apps.nap, 60)
-        while not executor.runner.running:
-            await asyncio.sleep(0.01)
+        await eventually(lambda: executor.runner.running)
         (running,) = executor.runner.running.values()
         assert await client.cancel(handle.id) == [handle.id]
         assert executor.runner.cancel(handle.id, running.claimed.epoch)
-        while executor.runner.running:
-            await asyncio.sleep(0.01)
+        await eventually(lambda: not executor.runner.running)
         assert await client.result(await client.enqueue(apps.add, 1, 1), timeout=10) == 2, "the slot goes on"
     assert (await client.show(handle.id))["state"] == "cancelled"
 
@@ -140,8 +135,7 @@ async def test_draining_releases_what_has_not_finished_without_counting_it(
 ) -> None:
     handles = [await client.enqueue(apps.nap, 60) for _ in range(3)]
     async with workers(concurrency=2) as executor:
-        while len(executor.runner.running) < 2:
-            await asyncio.sleep(0.01)
+        await eventually(lambda: len(executor.runner.running) >= 2)
         await executor.drain(0.05)
     assert {engine.state(handle.id) for handle in handles} == {"queued"}
     assert engine.query("select distinct attempt::int, crashes::int from pgflow.ready") == [(1, 0)]
@@ -150,8 +144,7 @@ async def test_draining_releases_what_has_not_finished_without_counting_it(
 async def test_draining_lets_running_handlers_finish(workers: Workers, client: AsyncClient, engine: Engine) -> None:
     handle = await client.enqueue(apps.nap, 0.3)
     async with workers() as executor:
-        while not executor.runner.running:
-            await asyncio.sleep(0.01)
+        await eventually(lambda: executor.runner.running)
     assert engine.state(handle.id) == "completed"
 
 

@@ -19,7 +19,7 @@ from pgflow.runtime.floors import Floors
 from pgflow.runtime.lanes import LaneOrder, parse_queues
 from pgflow.sdk.async_client import AsyncClient
 from tests.fixtures.database import Engine
-from tests.fixtures.workers import Workers
+from tests.fixtures.workers import Workers, eventually
 from tests.runtime import apps
 
 
@@ -99,14 +99,12 @@ async def test_a_deaf_worker_notices_polls_fast_and_hears_again(
     async with workers() as executor:
         fetcher = executor.fetcher
         executor.fetcher._settings = executor.settings.model_copy(update={"safety_poll": 0.1})
-        while not fetcher.link.opened:
-            await asyncio.sleep(0.01)
+        await eventually(lambda: fetcher.link.opened)
         real = fetcher.channel
         fetcher.channel = "pgflow.worker.nobody"  # what it listens on is no longer what is notified
 
         async def heard(wanted: bool) -> None:
-            while fetcher.heard is not wanted:
-                await asyncio.sleep(0.01)
+            await eventually(lambda: fetcher.heard is wanted)
 
         await asyncio.wait_for(heard(False), 20)
         assert await client.result(await client.enqueue(apps.add, 1, 2), timeout=10) == 3, "polling is the truth"
