@@ -14,6 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 
 _COMMENT = re.compile(r"^\s*--.*\n", re.MULTILINE)
+_INDENT = re.compile(r"\n\s+")
 _PREFIX = re.compile(r"\bpgflow\.(?=[a-z_%])")
 _SCHEMA = re.compile(r"\b(schema (?:if not exists )?)pgflow\b")
 
@@ -33,9 +34,13 @@ def in_schema(text: str, schema: str) -> str:
 
 @cache
 def statement(name: str, schema: str = "pgflow") -> str:
-    """The text of sql/<name>.sql for `schema`, without comments: psycopg caches only short texts."""
+    """The text of sql/<name>.sql for `schema`, without comments and indentation.
+
+    psycopg remembers how it reads a text's placeholders only up to 4,096 characters; reading them anew would cost a
+    single enqueue more than its statement (a test holds every statement below that).
+    """
     text = (home("sql") / f"{name}.sql").read_text(encoding="utf-8")
-    return in_schema(_COMMENT.sub("", text).strip().rstrip(";"), schema)
+    return in_schema(_INDENT.sub("\n", _COMMENT.sub("", text)).strip().rstrip(";"), schema)
 
 
 @cache

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from pgflow.db.call import Call
 from pgflow.engine import control, inspection, limits
-from pgflow.engine.enqueue import Enqueued, Request, batches, enqueue, supersede
+from pgflow.engine.enqueue import Enqueued, Request, batches, enqueue, enqueue_plain, is_plain, supersede
 from pgflow.errors import ArgumentError, NotFound, ResultTimeout, TaskCancelled, TaskFailed
 from pgflow.model import Outcome, State
 from pgflow.sdk.task import Task, check_queue
@@ -54,7 +54,12 @@ def enqueue_all(
     for part in batches(listed):
         if any(request.supersede for request in part):
             yield supersede(part, actor=actor)
-        done: Enqueued = yield enqueue(part, actor=actor, own_transaction=own_transaction, wake=wake)
+        done: Enqueued | None = None
+        if all(map(is_plain, part)):
+            done = yield enqueue_plain(part, actor=actor, own_transaction=own_transaction, wake=wake)
+        if done is None:
+            done = yield enqueue(part, actor=actor, own_transaction=own_transaction, wake=wake)
+        assert done is not None
         handles += [Handle(id, position in done.existing) for position, id in enumerate(done.ids)]
     return handles
 

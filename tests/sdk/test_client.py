@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session as SqlAlchemySession
 
 from pgflow.config import Settings
 from pgflow.engine import timers
+from pgflow.engine.limits import Limit
 from pgflow.errors import (
     ArgumentError,
     ConfigError,
@@ -200,6 +201,13 @@ def test_cancel_redrive_and_result(sync_client: Client, engine: Engine) -> None:
     assert [event["type"] for event in sync_client.history(handle.id)] == [
         "task.enqueued", "task.cancelled", "task.redriven", "task.started", "task.completed"
     ]  # fmt: skip
+
+
+def test_a_limited_queue_is_respected_by_the_quick_way_too(sync_client: Client, engine: Engine) -> None:
+    sync_client.limit_queue("default", Limit(concurrency=2))
+    handles = sync_client.enqueue_many([apps.noop.request() for _ in range(5)])
+    states = sorted(engine.state(handle.id) for handle in handles)
+    assert states == ["queued", "queued", "throttled", "throttled", "throttled"]
 
 
 def test_of_a_flurry_the_last_one_counts_once_it_is_quiet(sync_client: Client, engine: Engine) -> None:
