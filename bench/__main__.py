@@ -47,7 +47,7 @@ def main() -> None:
     if given.lane == "report":
         report.write(given.results)
         return
-    lanes = [lane for lane in LANES if lane != "keyed"] if given.lane == "all" else [given.lane]
+    lanes = list(LANES) if given.lane == "all" else [given.lane]
     documents = measure(lanes, Options(given.tasks, given.rounds, given.quick))
     if given.lane == "all" or given.save:
         report.save(given.results, documents)

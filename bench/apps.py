@@ -9,6 +9,7 @@ import time
 from pgflow import App
 
 QUEUE = "bench"
+KEYED_QUEUE = "bench-keyed"
 
 app = App()
 
@@ -38,3 +39,8 @@ async def mark(path: str, number: int) -> None:
         os.write(descriptor, number.to_bytes(8, "big"))
     finally:
         os.close(descriptor)
+
+
+@app.task(name="bench.keyed", queue=KEYED_QUEUE, slot=lambda slot: f"{slot}")
+async def keyed(slot: int) -> None:
+    """Do nothing, as one of those that share a slot."""

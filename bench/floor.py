@@ -12,13 +12,13 @@ import sys
 import threading
 import time
 
+from bench.apps import QUEUE
+from bench.server import settings_of
 from pgflow.config import Settings
 from pgflow.db import connect
 from pgflow.db.statements import statement
 from pgflow.engine import leases
 from pgflow.model import Lane, Priority, Settlement, State
-
-from bench.apps import QUEUE
 
 WORKER = 1
 LAG = 0.1
@@ -59,4 +59,4 @@ def _claim(settings: Settings, tasks: int, batch: int, claimed: queue.Queue[Ids]
 
 
 if __name__ == "__main__":
-    drain(Settings(database_url=sys.argv[1], _env_file=None), int(sys.argv[2]), int(sys.argv[3]))
+    drain(settings_of(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

@@ -5,17 +5,15 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import psycopg
-
+from bench.apps import QUEUE
 from pgflow.config import Settings
 from pgflow.db import connect, partitions
 from pgflow.db.call import Session
 from pgflow.engine import enqueue
 
-from bench.apps import QUEUE
-
 FILL = 2_000
 NOOP = enqueue.Spec("bench.noop", QUEUE)
+_HISTORY = "truncate pgflow.task, pgflow.outcome, pgflow.event"
 _CLEAR = """truncate pgflow.ready, pgflow.lease, pgflow.delayed, pgflow.inbox, pgflow.task, pgflow.outcome,
                      pgflow.event, pgflow.idle, pgflow.cancellation, pgflow.worker, pgflow.lane"""
 
@@ -47,14 +45,18 @@ class Ground:
         self.connection.execute(_CLEAR)
         self.connection.execute("checkpoint")
 
+    def clear_history(self) -> None:
+        """Forget what is done, while a worker goes on."""
+        self.connection.execute(_HISTORY)
+
     def fill(self, tasks: int) -> float:
         """Enqueue that many no-op tasks, waking nobody. Returns the seconds it took."""
         started = time.perf_counter()
-        whole = enqueue.enqueue([enqueue.Request(NOOP, b"{}")] * FILL, wake=False)
+        whole = enqueue.enqueue_plain([enqueue.Request(NOOP, b"{}")] * FILL, wake=False)
         for _ in range(tasks // FILL):
             self.session.run(whole)
         if rest := tasks % FILL:
-            self.session.run(enqueue.enqueue([enqueue.Request(NOOP, b"{}")] * rest, wake=False))
+            self.session.run(enqueue.enqueue_plain([enqueue.Request(NOOP, b"{}")] * rest, wake=False))
         return time.perf_counter() - started
 
     def events(self) -> int:

@@ -41,6 +41,11 @@ SHOWN = (
 )  # fmt: skip
 
 
+def settings_of(url: str) -> Settings:
+    """The default settings, with that database; whatever .env file may lie about is not read."""
+    return Settings(database_url=url, _env_file=None)  # type: ignore[call-arg]
+
+
 @contextmanager
 def server() -> Iterator[str]:
     """The URL of a running server's maintenance database, as superuser."""
@@ -66,7 +71,7 @@ def database(server_url: str) -> Iterator[Settings]:
         connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
         try:
             url = urlsplit(server_url)._replace(path=f"/{name}").geturl()
-            settings = Settings(database_url=url, _env_file=None)
+            settings = settings_of(url)
             migrations.migrate(settings)
             yield settings
         finally:

@@ -8,15 +8,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import psycopg
 
-from pgflow.config import Settings
-
 from bench import cpu
+from pgflow.config import Settings
 
 APPS = Path(__file__).parent / "apps.py"
 HOME = Path(__file__).parents[1]
@@ -31,14 +31,14 @@ class Worker:
         environment: more `PGFLOW_*` settings.
     """
 
-    def __init__(self, settings: Settings, concurrency: int = 100, **environment: str) -> None:
+    def __init__(self, settings: Settings, concurrency: int = 100, environment: Mapping[str, str] = {}) -> None:
         self.options = ["-p", "1", "-c", str(concurrency)]
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed when it ends)
         self._url = settings.require_url()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "pgflow", "worker", str(APPS), "--log-format", "console", *self.options],
             env={**os.environ, "PGFLOW_DATABASE_URL": self._url, "PYTHONPATH": str(HOME), **environment},
-            stdout=subprocess.DEVNULL, stderr=self._log, cwd=tempfile.gettempdir(),
+            stdout=subprocess.DEVNULL, stderr=self._log, cwd=HOME,
         )  # fmt: skip
 
     @property

@@ -118,7 +118,7 @@ def enqueue_plain(
     requests: Sequence[Request], *, actor: str | None = None, trace: str | None = None, own_transaction: bool = True,
     wake: bool = True,
 ) -> Call[Enqueued | None]:  # fmt: skip
-    """Write these plain tasks in a quicker statement than `enqueue`; None when a queue is limited: use `enqueue` then."""
+    """Write these plain tasks more quickly than `enqueue` would; None when a queue is limited: use `enqueue` then."""
 
     def parse(rows: Rows) -> Enqueued | None:
         return None if rows[0][0] is None else Enqueued(rows[0][0], frozenset())

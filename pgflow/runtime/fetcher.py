@@ -73,11 +73,13 @@ class Fetcher(Service):
         self._test_sent = 0.0
         self.heard = True
         self._idle = False
+        self._notified = False
 
     async def _listen(self, connection: psycopg.AsyncConnection[Any]) -> None:
         await listen(connection, self.channel, self._hear)
 
     def _hear(self, _: psycopg.Notify) -> None:
+        self._notified = True
         self._test_sent = 0.0
         if not self.heard:
             log.info("notifications are heard again")
@@ -95,10 +97,14 @@ class Fetcher(Service):
             return self._settings.safety_poll
         floors = self._floors.at(lanes, now) if self._dry < len(SPIN) else self._floors.safe_at(lanes)
         limit = min(room, MAX_CLAIM)
+        self._notified = False
         claimed = await self.link.run(leases.claim(lanes, floors, limit, self._worker_id))
         if len(claimed) > limit:
             raise AssertionError(f"a claim of {limit} returned {len(claimed)} tasks")
         if not claimed:
+            if self._notified:  # what it told of may have been committed after this claim's snapshot: look again
+                self._dry = min(self._dry, len(SPIN))
+                return 0.0
             return await self._nothing()
         self._dry = 0
         took = time.monotonic() - now

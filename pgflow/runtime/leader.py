@@ -67,6 +67,7 @@ class Leader(Service):
         self._housekeeper: asyncio.Task[None] | None = None
         self._seq = -1
         self._looks = 0
+        self._announce_again = False
         self._seen_at = 0.0
 
     async def _listen(self, connection: psycopg.AsyncConnection[Any]) -> None:
@@ -132,13 +133,13 @@ class Leader(Service):
         """Say that we rest, then look again at growing distances, then rest until something falls due."""
         instants = [instant for instant in (pulse.due, self._reaper.next(pulse)) if instant is not None]
         rest = min([longest, *(max(0.0, instant - pulse.now) for instant in instants)])
-        if self._looks == 0:
+        if self._looks == 0 or self._announce_again:
+            self._announce_again = False
             await self.link.run(workers.idle([leadership.LEADER_QUEUE], self.channel, 2 * SAFETY_TICK + 2.0))
         looks, self._looks = self._looks, self._looks + 1
         if looks < len(SETTLING_DOWN):
             return min(rest, SETTLING_DOWN[looks])
-        if rest >= longest:
-            self._looks = 0
+        self._announce_again = rest >= longest
         return rest
 
     async def rest(self, seconds: float) -> None:
