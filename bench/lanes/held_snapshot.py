@@ -101,7 +101,7 @@ def run(ground: Ground, options: Options) -> Result:
     if options.tasks:
         after, tasks = options.tasks * 5 // 7, options.tasks * 2 // 7
     rounds = options.rounds or (1 if options.quick else ROUNDS)
-    rate, seconds, edge = (500, 1.0, 0.5) if options.quick else (RATE, SECONDS, EDGE)
+    rate, seconds, edge = (500, 0.6, 0.3) if options.quick else (RATE, SECONDS, EDGE)
     kinds = KINDS[:2] if options.quick else KINDS
     rates: dict[str, list[float]] = {kind: [] for kind in kinds}
     costs: dict[str, list[Spent]] = {kind: [] for kind in kinds}

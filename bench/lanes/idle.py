@@ -30,7 +30,7 @@ _TOP = """select round((calls / %(seconds)s::float8)::numeric, 2)::float8,
 
 def run(ground: Ground, options: Options) -> Result:
     """The server alone, then with an idle worker."""
-    seconds, settle = (1.0, 0.5) if options.quick else (SECONDS, SETTLE)
+    seconds, settle = (0.3, 0.2) if options.quick else (SECONDS, SETTLE)
     counting = bool(ground.value("select current_setting('shared_preload_libraries') like '%%pg_stat_statements%%'"))
     if counting:
         ground.connection.execute("create extension if not exists pg_stat_statements")

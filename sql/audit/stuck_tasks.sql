@@ -39,7 +39,7 @@ with clock as materialized (
         when m.state = 'running' and w.lease_until < c.horizon
             then 'its worker is silent and the lease is not taken back: ' || c.leader
         when m.state = 'running' and l.deadline < c.horizon then 'past its deadline and not ended: ' || c.leader
-        when m.state = 'throttled' then 'held back by the limit ' || h.key
+        when m.state = 'throttled' then 'held back by the limit of ' || h.queue
         when m.state in ('paused', 'needs_attention')
             then concat_ws(' ', replace(m.state::text, '_', ' '), 'by ' || k.actor, k.detail->>'reason')
         end as why

@@ -276,13 +276,13 @@ def test_parked_and_throttled_tasks_are_stuck_with_their_reason(
     )
     connection.execute(
         "with moved as (delete from pgflow.ready where task_id = %s returning *)"
-        " insert into pgflow.throttled (task_id, root_id, key, queue, priority, attempt, crashes)"
+        " insert into pgflow.throttled (task_id, root_id, slot, queue, priority, attempt, crashes)"
         " select task_id, root_id, 'api', queue, priority, attempt, crashes from moved",
         (c,),
     )
-    assert why(ask) == {"needs attention by ann no such step": 2, "held back by the limit api": 1}
+    assert why(ask) == {"needs attention by ann no such step": 2, "held back by the limit of default": 1}
     (held,) = ask("throttled")
-    assert (held["key"], held["tasks"], held["next_task_id"], held["queues"]) == ("api", 1, c, ["default"])
+    assert (held["slot"], held["tasks"], held["next_task_id"], held["queues"]) == ("api", 1, c, ["default"])
 
 
 def test_retries_are_counted_by_error(engine: Engine, ask: Ask) -> None:
