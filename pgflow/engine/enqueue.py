@@ -149,7 +149,6 @@ def enqueue(
     params = {
         **_common(requests, actor, trace, own_transaction, wake),
         "holds": optional_numbers(spec.hold for spec in dict.fromkeys(request.spec for request in requests)),
-        "ids": None,
         "delays": optional_numbers(request.delay for request in requests) if delayed else None,
         "dues": [request.due for request in requests] if dated else None,
         "keys": [request.key for request in requests] if keyed else None,

@@ -170,16 +170,7 @@ class Fetcher(Service):
             await asyncio.sleep(0)
             self._woken.clear()
             return
-        descriptor = self.link.descriptor() if self._idle else None
-        if descriptor is None:
-            await super().rest(seconds)
-            return
-        loop = asyncio.get_running_loop()
-        loop.add_reader(descriptor, self._readable)
-        try:
-            await super().rest(seconds)
-        finally:
-            loop.remove_reader(descriptor)
+        await self.rest_on(self.link.descriptor() if self._idle else None, seconds, self._readable)
 
     def _readable(self) -> None:
         self._dry = min(self._dry, len(SPIN))  # it may be a wake-up: look, and settle down again

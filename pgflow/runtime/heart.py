@@ -101,16 +101,7 @@ class Heart(Service):
 
     async def rest(self, seconds: float) -> None:
         """Wait for the time, for `wake`, or for a notification."""
-        descriptor = self.link.descriptor()
-        if descriptor is None:
-            await super().rest(seconds)
-            return
-        loop = asyncio.get_running_loop()
-        loop.add_reader(descriptor, self.wake)
-        try:
-            await super().rest(seconds)
-        finally:
-            loop.remove_reader(descriptor)
+        await self.rest_on(self.link.descriptor(), seconds, self.wake)
 
     async def stop(self) -> None:
         """Close the connection."""

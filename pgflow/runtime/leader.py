@@ -144,16 +144,7 @@ class Leader(Service):
 
     async def rest(self, seconds: float) -> None:
         """Wait for the time, for `wake`, or for a notification."""
-        descriptor = self.link.descriptor()
-        if descriptor is None or seconds <= 0:
-            await super().rest(seconds)
-            return
-        loop = asyncio.get_running_loop()
-        loop.add_reader(descriptor, self._notified)
-        try:
-            await super().rest(seconds)
-        finally:
-            loop.remove_reader(descriptor)
+        await self.rest_on(self.link.descriptor() if seconds > 0 else None, seconds, self._notified)
 
     def _notified(self) -> None:
         self._looks = 0

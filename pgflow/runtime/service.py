@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import structlog
 
@@ -50,6 +51,18 @@ class Service(ABC):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), seconds)
         self._woken.clear()
+
+    async def rest_on(self, descriptor: int | None, seconds: float, readable: Callable[[], None]) -> None:
+        """Rest, but call `readable` as soon as the socket, if there is one, has something to say."""
+        if descriptor is None:
+            await Service.rest(self, seconds)
+            return
+        loop = asyncio.get_running_loop()
+        loop.add_reader(descriptor, readable)
+        try:
+            await Service.rest(self, seconds)
+        finally:
+            loop.remove_reader(descriptor)
 
     async def run(self) -> None:
         """Tick until finished."""

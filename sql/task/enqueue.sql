@@ -5,7 +5,7 @@
 -- it may run on a caller's own connection, whatever its settings.
 -- Index: idempotency_pkey for keys, outcome_pkey for who holds one; the rest are inserts.
 with asked as materialized (
-    select a.ord, coalesce(a.id, nextval('pgflow.task_id_seq')) as id,
+    select a.ord, nextval('pgflow.task_id_seq') as id,
            (%(names)s::text[])[a.spec] as name, (%(queues)s::text[])[a.spec] as queue,
            (%(priorities)s::smallint[])[a.spec] as priority,
            make_interval(secs => (%(timeouts)s::float8[])[a.spec]) as timeout,
@@ -18,11 +18,11 @@ with asked as materialized (
                    select exists (select from pgflow.limit l where l.queue = q.name)
                      from unnest(%(queues)s::text[]) with ordinality q(name, ord) order by q.ord) as limited offset 0) c
      cross join rows from (
-           unnest(%(specs)s::integer[]), jsonb_array_elements(%(inputs)s::jsonb), unnest(%(ids)s::bigint[]),
+           unnest(%(specs)s::integer[]), jsonb_array_elements(%(inputs)s::jsonb),
            unnest(%(delays)s::float8[]), unnest(%(dues)s::timestamptz[]), unnest(%(keys)s::text[]),
            unnest(%(hashes)s::bytea[]), unnest(%(sizes)s::integer[]), unnest(%(slots)s::text[]),
            jsonb_array_elements(%(tags)s::jsonb)) with ordinality
-           as a(spec, input, id, delay, due_at, key, hash, size, slot, tags, ord)
+           as a(spec, input, delay, due_at, key, hash, size, slot, tags, ord)
 ), reserved as (
     insert into pgflow.idempotency as i (scope, key, task_id, root_id, request_hash, expires_at)
     select distinct on (a.name, a.key) a.name, a.key, a.id, a.id, a.hash, a.now + make_interval(secs => a.hold)

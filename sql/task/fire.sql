@@ -1,5 +1,4 @@
--- Guarantees: up to `limit` tasks whose instant has come are ready, each once; nothing early. Also says when the next
--- one is due (as of this statement's start, so look again when something was fired).
+-- Guarantees: up to `limit` tasks whose instant has come are ready, each once; nothing early.
 -- Index: delayed_due.
 with due as (
     delete from pgflow.delayed d where d.ctid = any(array(
