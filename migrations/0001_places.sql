@@ -12,7 +12,8 @@ create type pgflow.state as enum (
 create type pgflow.event_type as enum (
     'task.started', 'task.completed', 'task.failed', 'task.retried', 'task.cancelled', 'task.skipped', 'task.released',
     'task.redriven', 'task.paused', 'task.resumed', 'lease.expired', 'timer.created', 'timer.fired', 'step.completed',
-    'signal.received');
+    'step.retried', 'step.failed', 'signal.received', 'workflow.started', 'workflow.continued', 'workflow.parked',
+    'workflow.cancelling', 'workflow.forked', 'workflow.finished');
 
 -- ---------------------------------------------------------------------------------------------------- history
 
@@ -39,11 +40,13 @@ create table pgflow.task (
     trace       text,                               -- W3C traceparent of whoever asked
     xid         xid8        not null default pg_current_xact_id(),
     primary key (root_id, id),
-    check ((parent_id is null) = (root_id = id))
+    check ((parent_id is null) = (root_id = id)),
+    check (step is null or parent_id is not null)
 ) partition by range (root_id);
 
 create index task_child on pgflow.task (id) where parent_id is not null;
-create index task_parent on pgflow.task (root_id, parent_id, id) where parent_id is not null;
+-- A parent has one child a step: spawning it again, after a crash, is refused.
+create unique index task_step on pgflow.task (root_id, parent_id, step) where parent_id is not null;
 create index task_key on pgflow.task (key) where key is not null;
 
 create table pgflow.outcome (
@@ -81,11 +84,20 @@ create table pgflow.event (
     actor       text,
     data        jsonb,
     primary key (root_id, id),
-    check ((type = 'step.completed') <= (key is not null))
+    check ((type in ('step.completed', 'step.retried', 'step.failed', 'workflow.started', 'workflow.continued',
+                     'signal.received')) <= (key is not null))
 ) partition by range (root_id);
 
--- The database itself refuses to record a step twice.
-create unique index event_step on pgflow.event (root_id, task_id, key) where type = 'step.completed';
+-- The database itself refuses to record a step twice. With what else a workflow decides once: its start in each
+-- generation, when a timer is due.
+create unique index event_step on pgflow.event (root_id, task_id, key, type)
+    where type in ('step.completed', 'timer.created', 'workflow.started', 'workflow.continued');
+-- The failed tries of steps; attempt is the try's number.
+create unique index event_try on pgflow.event (root_id, task_id, key, attempt)
+    where type in ('step.retried', 'step.failed');
+-- What else a replay must know.
+create index event_mark on pgflow.event (root_id, task_id, id)
+    where type in ('signal.received', 'workflow.cancelling', 'workflow.forked', 'task.redriven');
 
 create table pgflow.partition (
     lower         bigint      primary key,
@@ -177,6 +189,7 @@ create table pgflow.parked (
     attempt     smallint     not null check (attempt > 0),
     crashes     smallint     not null check (crashes >= 0)
 );
+create index parked_run on pgflow.parked (root_id);
 
 -- ------------------------------------------------------------------------------------------------- registries
 
@@ -289,3 +302,33 @@ create table pgflow.idempotency (
     primary key (scope, key)
 );
 create index idempotency_expires on pgflow.idempotency (expires_at) where expires_at is not null;
+
+-- Runs that are paused: what becomes ready in one of them is parked instead.
+create table pgflow.paused_run (
+    root_id      bigint      primary key,
+    since        timestamptz not null,
+    actor        text
+);
+
+-- What a running task tells of itself; the last word counts.
+create table pgflow.progress (
+    root_id      bigint      not null,
+    task_id      bigint      not null,
+    state        jsonb,
+    fraction     float8      check (fraction between 0 and 1),
+    note         text,
+    at           timestamptz not null,
+    primary key (root_id, task_id)
+) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
+
+-- What workflows are: a version is written once and never changed.
+create table pgflow.definition (
+    name         text        not null collate "C" check (name <> ''),
+    version      integer     not null check (version > 0),
+    kind         text        not null check (kind in ('code', 'graph')),
+    checksum     bytea       not null,
+    document     jsonb       not null,
+    created_at   timestamptz not null,
+    actor        text,
+    primary key (name, version)
+);

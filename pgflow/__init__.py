@@ -19,14 +19,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pgflow.backoff import NO_RETRY, RetryPolicy
     from pgflow.engine.limits import Limit
-    from pgflow.errors import Fatal, PgflowError, RetryLater
+    from pgflow.errors import Fatal, PgflowError, RetryLater, StepFailed, TaskCancelled, TaskFailed
     from pgflow.model import Priority, State
     from pgflow.sdk.app import App
     from pgflow.sdk.async_client import AsyncClient
     from pgflow.sdk.attempt import Attempt, current
     from pgflow.sdk.client import Client
+    from pgflow.sdk.context import Child, Context
+    from pgflow.sdk.op import Op
+    from pgflow.sdk.step import Step, step
+    from pgflow.sdk.sync_context import SyncChild, SyncContext
     from pgflow.sdk.task import Task
     from pgflow.sdk.verbs import Handle
+    from pgflow.sdk.workflow import Workflow
 
 __version__ = "0.1.0"
 
@@ -35,31 +40,47 @@ __all__ = [
     "App",
     "AsyncClient",
     "Attempt",
+    "Child",
     "Client",
+    "Context",
     "Fatal",
     "Handle",
     "Limit",
+    "Op",
     "PgflowError",
     "Priority",
     "RetryLater",
     "RetryPolicy",
     "State",
+    "Step",
+    "StepFailed",
+    "SyncChild",
+    "SyncContext",
     "Task",
+    "TaskCancelled",
+    "TaskFailed",
+    "Workflow",
     "current",
+    "step",
 ]
 
 # Loaded when first asked for, so that a command such as `pgflow --help` does not wait for what it never uses.
 _HOMES = {
     "pgflow.backoff": ("NO_RETRY", "RetryPolicy"),
     "pgflow.engine.limits": ("Limit",),
-    "pgflow.errors": ("Fatal", "PgflowError", "RetryLater"),
+    "pgflow.errors": ("Fatal", "PgflowError", "RetryLater", "StepFailed", "TaskCancelled", "TaskFailed"),
     "pgflow.model": ("Priority", "State"),
     "pgflow.sdk.app": ("App",),
     "pgflow.sdk.async_client": ("AsyncClient",),
     "pgflow.sdk.attempt": ("Attempt", "current"),
     "pgflow.sdk.client": ("Client",),
+    "pgflow.sdk.context": ("Child", "Context"),
+    "pgflow.sdk.op": ("Op",),
+    "pgflow.sdk.step": ("Step", "step"),
+    "pgflow.sdk.sync_context": ("SyncChild", "SyncContext"),
     "pgflow.sdk.task": ("Task",),
     "pgflow.sdk.verbs": ("Handle",),
+    "pgflow.sdk.workflow": ("Workflow",),
 }
 
 

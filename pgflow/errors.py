@@ -6,6 +6,8 @@ it after `error:`, without a traceback; the API turns it into a problem document
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class PgflowError(Exception):
     """Base of all of pgflow's own errors.
@@ -113,6 +115,79 @@ class TaskCancelled(PgflowError):
 
 class LeaseLost(PgflowError):
     """This worker's lease on the task is gone; whatever it still writes is refused."""
+
+
+class StepFailed(PgflowError):
+    """A step of a workflow has used up its tries. Raised by `ctx.step`, at first and at every replay.
+
+    Attributes:
+        step: the step's key.
+        error: the stored error of the last try: `type`, `module`, `message`, `traceback`.
+    """
+
+    def __init__(self, step: str, error: dict[str, Any]) -> None:
+        super().__init__(f"step {step} failed: {error.get('type')}: {error.get('message')}")
+        self.step = step
+        self.error = error
+
+    def is_a(self, kind: type[BaseException]) -> bool:
+        """Whether the last try raised this type of exception, or a subclass of it.
+
+        Example:
+            >>> try:                                                         # doctest: +SKIP
+            ...     await ctx.step(charge, card)
+            ... except StepFailed as failed:
+            ...     if not failed.is_a(CardDeclined):
+            ...         raise
+        """
+        return f"{kind.__module__}.{kind.__qualname__}" in self.error.get("kinds", ())
+
+
+class WorkflowError(PgflowError):
+    """A workflow's code asks for something that cannot be. The run is parked for attention, and goes on once the code
+    is mended."""
+
+
+class HistoryMismatch(WorkflowError):
+    """What a workflow's code asks for does not fit what its history holds."""
+
+
+class DuplicateStep(WorkflowError):
+    """Two steps of one run ask for the same key."""
+
+
+class SwallowedSuspension(WorkflowError):
+    """A workflow's code caught the exception that suspends it, and went on."""
+
+
+class NotRecordable(WorkflowError):
+    """A workflow's code asks for something that a history cannot hold: a nameless step, a foreign coroutine."""
+
+
+class HistoryLimit(WorkflowError):
+    """A run has recorded as many steps, or spawned as many children, as it may."""
+
+
+class Suspension(BaseException):
+    """Takes a workflow off its worker until what it waits for has come. Not to be caught: its code runs again from the
+    top, and what was recorded answers at once."""
+
+
+class ContinuedAsNew(BaseException):
+    """Takes a workflow out of its function to start over. Raised by `ctx.continue_as_new`; not to be caught.
+
+    Attributes:
+        input: the new arguments as JSON text.
+    """
+
+    def __init__(self, input: bytes) -> None:
+        super().__init__()
+        self.input = input
+
+
+class WorkflowCancelled(BaseException):
+    """Raised in the code of a workflow that is being cancelled, where it stands. Not to be caught: what was registered
+    with `ctx.compensate` and `ctx.on_cancel` runs when it has left the function."""
 
 
 class RetryLater(Exception):

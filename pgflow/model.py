@@ -51,7 +51,15 @@ class EventType(StrEnum):
     TIMER_CREATED = "timer.created"
     TIMER_FIRED = "timer.fired"
     STEP_COMPLETED = "step.completed"
+    STEP_RETRIED = "step.retried"
+    STEP_FAILED = "step.failed"
     SIGNAL_RECEIVED = "signal.received"
+    WORKFLOW_STARTED = "workflow.started"
+    WORKFLOW_CONTINUED = "workflow.continued"
+    WORKFLOW_PARKED = "workflow.parked"
+    WORKFLOW_CANCELLING = "workflow.cancelling"
+    WORKFLOW_FORKED = "workflow.forked"
+    WORKFLOW_FINISHED = "workflow.finished"
 
 
 class Priority(IntEnum):
@@ -101,6 +109,7 @@ class Settlement(NamedTuple):
         error: the error as JSON text, of a failed or retried attempt.
         delay: seconds.
         needed: arrivals in all at which a waiting task wakes.
+        due: an instant, in place of `delay`.
     """
 
     task_id: int
@@ -110,6 +119,23 @@ class Settlement(NamedTuple):
     error: bytes = b"null"
     delay: float | None = None
     needed: int | None = None
+    due: datetime | None = None
+
+
+class Parking(NamedTuple):
+    """How the lease of a workflow ends that cannot go on by itself.
+
+    Args:
+        task_id: the task.
+        epoch: the lease's epoch.
+        reason: `paused` or `needs_attention`.
+        detail: what a person must know, as a JSON object.
+    """
+
+    task_id: int
+    epoch: int
+    reason: State
+    detail: bytes = b"{}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ verb inside the caller's own transaction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -38,6 +39,10 @@ class Call(Generic[T]):
     literal: bool = False
 
 
+AHEAD = 32
+"""How many calls of `run_all` may be under way; beyond that the oldest is waited for."""
+
+
 def _cursor(connection: psycopg.Connection[Any], call: Call[Any]) -> psycopg.Cursor[tuple[Any, ...]]:
     if call.literal:
         return psycopg.ClientCursor(connection, row_factory=tuple_row)
@@ -54,6 +59,11 @@ def _async_cursor(connection: psycopg.AsyncConnection[Any], call: Call[Any]) -> 
     return cursor
 
 
+def _has_rows(cursor: psycopg.Cursor[Any] | psycopg.AsyncCursor[Any]) -> bool:
+    # Not `description`, which is made anew each time, column by column.
+    return cursor.pgresult is not None and cursor.pgresult.status == pq.ExecStatus.TUPLES_OK
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """Runs calls on a psycopg connection. It neither begins nor commits: that is the connection's business."""
@@ -66,7 +76,27 @@ class Session:
         """Send the call and wait for its result."""
         with translated(), _cursor(self.connection, call) as cursor:
             cursor.execute(statement(call.name, self.schema), call.params, prepare=self.prepare)
-            return call.parse(cursor.fetchall() if cursor.description else [])
+            if cursor.pgresult is None:  # the caller has this connection in pipeline mode
+                with self.connection.pipeline() as pipeline:
+                    pipeline.sync()
+            return call.parse(cursor.fetchall() if _has_rows(cursor) else [])
+
+    def run_all(self, calls: Iterable[Call[T]]) -> list[T]:
+        """Send each call as soon as it is made, without waiting for those before it; all return rows. They fail
+        together when the connection is in a transaction."""
+        done: list[T] = []
+        sent: deque[tuple[Call[T], psycopg.Cursor[tuple[Any, ...]]]] = deque()
+        with translated(), self.connection.pipeline():
+            for call in calls:
+                cursor = _cursor(self.connection, call)
+                cursor.execute(statement(call.name, self.schema), call.params, prepare=self.prepare)
+                self.connection.pgconn.send_flush_request()  # the server would keep the answer until its buffer is full
+                sent.append((call, cursor))
+                if len(sent) > AHEAD:
+                    oldest, cursor = sent.popleft()
+                    done.append(oldest.parse(cursor.fetchall()))
+            done += [call.parse(cursor.fetchall()) for call, cursor in sent]
+        return done
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,4 +112,25 @@ class AsyncSession:
         with translated():
             async with _async_cursor(self.connection, call) as cursor:
                 await cursor.execute(statement(call.name, self.schema), call.params, prepare=self.prepare)
-                return call.parse(await cursor.fetchall() if cursor.description else [])
+                if cursor.pgresult is None:
+                    async with self.connection.pipeline() as pipeline:
+                        await pipeline.sync()
+                return call.parse(await cursor.fetchall() if _has_rows(cursor) else [])
+
+    async def run_all(self, calls: Iterable[Call[T]]) -> list[T]:
+        """Send each call as soon as it is made, like `Session.run_all`."""
+        done: list[T] = []
+        sent: deque[tuple[Call[T], psycopg.AsyncCursor[tuple[Any, ...]]]] = deque()
+        with translated():
+            async with self.connection.pipeline():
+                for call in calls:
+                    cursor = _async_cursor(self.connection, call)
+                    await cursor.execute(statement(call.name, self.schema), call.params, prepare=self.prepare)
+                    self.connection.pgconn.send_flush_request()
+                    sent.append((call, cursor))
+                    if len(sent) > AHEAD:
+                        oldest, cursor = sent.popleft()
+                        done.append(oldest.parse(await cursor.fetchall()))
+                for call, cursor in sent:
+                    done.append(call.parse(await cursor.fetchall()))
+        return done

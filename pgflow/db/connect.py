@@ -114,17 +114,24 @@ async def _check_async(connection: psycopg.AsyncConnection[Any]) -> None:
         await AsyncConnectionPool.check_connection(connection)
 
 
-def pool_sync(settings: Settings, size: int = 4) -> ConnectionPool[psycopg.Connection[Any]]:
-    """A pool of engine connections, opened at first use."""
+def pool_sync(settings: Settings, size: int = 4, *, users: bool = False) -> ConnectionPool[psycopg.Connection[Any]]:
+    """A pool of engine connections, opened at first use; or, for users' own SQL, of plain ones in transactions."""
     return ConnectionPool(
         settings.require_url(), min_size=0, max_size=size, open=False, timeout=15, configure=_configure,
-        kwargs=_arguments(settings, "client", False, {}), check=_check, name="pgflow",
+        kwargs=_users(settings) if users else _arguments(settings, "client", False, {}), check=_check, name="pgflow",
     )  # fmt: skip
 
 
-def pool_async(settings: Settings, size: int = 4) -> AsyncConnectionPool[psycopg.AsyncConnection[Any]]:
-    """A pool of async engine connections, opened at first use."""
+def pool_async(
+    settings: Settings, size: int = 4, *, users: bool = False
+) -> AsyncConnectionPool[psycopg.AsyncConnection[Any]]:
+    """A pool of async engine connections, opened at first use; or, for users' SQL, of plain ones in transactions."""
     return AsyncConnectionPool(
         settings.require_url(), min_size=0, max_size=size, open=False, timeout=15, configure=_configure_async,
-        kwargs=_arguments(settings, "client", False, {}), check=_check_async, name="pgflow",
+        kwargs=_users(settings) if users else _arguments(settings, "client", False, {}), check=_check_async,
+        name="pgflow",
     )  # fmt: skip
+
+
+def _users(settings: Settings) -> dict[str, Any]:
+    return _arguments(settings, "tx", False, {}) | {"autocommit": False, "options": ""}

@@ -1,13 +1,13 @@
-"""The verbs of a worker: claim, settle, record. Each names the worker, and settle and record the epoch as well."""
+"""The verbs of a worker: claim, settle, park. Each names the worker, and those that end a lease its epoch as well."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from pgflow.db.call import Call, Rows
 from pgflow.engine.arrays import documents, numbers, optional_numbers, words
-from pgflow.model import Claimed, Lane, Settlement
+from pgflow.model import Claimed, Lane, Parking, Settlement
 
 DEADLINE_GRACE = 5.0
 """Seconds past a task's time-out before others than its own worker act on it: the worker's time to do it in order."""
@@ -45,7 +45,7 @@ def inputs(tasks: Sequence[tuple[int, int]]) -> Call[dict[int, dict[str, Any]]]:
 
 def settle(settlements: Sequence[Settlement], worker_id: int) -> Call[set[int] | None]:
     """End these leases. Returns the tasks really settled; None when that is all of them."""
-    ids, epochs, states, outputs, errors, delays, needs = zip(*settlements, strict=True)
+    ids, epochs, states, outputs, errors, delays, needs, dues = zip(*settlements, strict=True)
     params = {
         "tasks": numbers(ids),
         "epochs": numbers(epochs),
@@ -54,6 +54,7 @@ def settle(settlements: Sequence[Settlement], worker_id: int) -> Call[set[int] |
         "errors": documents(errors),
         "delays": optional_numbers(delays),
         "needs": optional_numbers(needs),
+        "dues": list(dues) if any(dues) else None,
         "worker": worker_id,
     }
 
@@ -64,35 +65,13 @@ def settle(settlements: Sequence[Settlement], worker_id: int) -> Call[set[int] |
     return Call("task/settle", params, parse)
 
 
-class StepRecord(NamedTuple):
-    """A step's result on its way into the history."""
-
-    task_id: int
-    epoch: int
-    key: str
-    result: bytes
-
-
-class Recorded(NamedTuple):
-    """What the history holds for a step now.
-
-    Args:
-        fresh: recorded just now; else somebody, perhaps this worker before an ambiguous commit, had done so before.
-        result: the step's result: to be used instead of one's own when not fresh.
-    """
-
-    fresh: bool
-    result: Any
-
-
-def record(steps: Sequence[StepRecord], worker_id: int) -> Call[dict[tuple[int, str], Recorded]]:
-    """Record these steps. One that is missing in the answer belongs to a lost lease."""
-    ids, epochs, keys, results = zip(*steps, strict=True)
+def park(parkings: Sequence[Parking], worker_id: int) -> Call[set[int]]:
+    """End these leases with their tasks parked. Returns the tasks really parked."""
     params = {
-        "tasks": numbers(ids),
-        "epochs": numbers(epochs),
-        "keys": list(keys),
-        "results": documents(results),
+        "tasks": numbers(parking.task_id for parking in parkings),
+        "epochs": numbers(parking.epoch for parking in parkings),
+        "reasons": words(parking.reason for parking in parkings),
+        "details": documents(parking.detail for parking in parkings),
         "worker": worker_id,
     }
-    return Call("task/record", params, lambda rows: {(row[0], row[1]): Recorded(row[2], row[3]) for row in rows})
+    return Call("task/park", params, lambda rows: {row[0] for row in rows})

@@ -22,6 +22,7 @@ import structlog
 from pgflow import __version__, logs
 from pgflow.config import Settings
 from pgflow.engine import workers
+from pgflow.engine.workflows import define
 from pgflow.errors import PgflowError
 from pgflow.model import Claimed, Lane
 from pgflow.process import die_with_parent
@@ -32,12 +33,16 @@ from pgflow.runtime.lanes import LaneOrder
 from pgflow.runtime.protocol import Line, Message
 from pgflow.runtime.runner import Runner
 from pgflow.runtime.settler import Settler
+from pgflow.runtime.workflows import Workflows
 from pgflow.sdk import loading
 from pgflow.sdk.task import Task
+from pgflow.sdk.workflow import Workflow
 
 log = structlog.get_logger("pgflow")
 
 PULSE = 1.0
+IDLE_PULSE = 4.0
+"""Less than the silence after which the heart takes an executor for blocked."""
 STALE_BACKLOG = 3.0
 """Seconds after which prefetched tasks that no slot has taken are given back to other workers."""
 
@@ -63,10 +68,11 @@ class Executor:
         self.lanes = LaneOrder(queues)
         self.floors = Floors()
         self.settler = Settler(settings, self.worker_id)
+        self.workflows = Workflows(settings, tasks, self.settler, self.worker_id, self._fetch_input)
         self.runner = Runner(
             tasks, self.settler, concurrency=concurrency, worker_id=self.worker_id,
             max_crashes=settings.max_crashes, cells=running,
-            inputs=self._fetch_input, on_room=self._on_room,
+            inputs=self._fetch_input, workflows=self.workflows, on_room=self._on_room,
         )  # fmt: skip
         self.fetcher = Fetcher(settings, self.worker_id, self.lanes, self.runner, self.settler, self.floors)
         self._tasks = tasks
@@ -87,6 +93,9 @@ class Executor:
                 lease=self.settings.lease,
             )
         )  # fmt: skip
+        definitions = [task.definition() for task in self._tasks.values() if isinstance(task, Workflow)]
+        if definitions:
+            await self.settler.link.run(define(definitions))
 
     def start(self) -> None:
         """Begin to claim."""
@@ -104,6 +113,7 @@ class Executor:
         await asyncio.wait(self._loops[:1])
         await self.runner.drain(seconds)
         await self.settler.drained()
+        await self.workflows.close()
         self.settler.finish()
         await asyncio.gather(*self._loops, return_exceptions=True)
 
@@ -191,9 +201,12 @@ def _obey(message: Message, executor: Executor, draining: asyncio.Event) -> None
 
 
 async def _pulse(line: Line, executor: Executor) -> None:
+    told: dict[str, Any] = {}
     while True:
-        line.say("pulse", **executor.pulse())
-        await asyncio.sleep(PULSE)
+        pulse = executor.pulse()
+        line.say("pulse", **pulse)
+        calm, told = pulse == told and not pulse["running"], pulse
+        await asyncio.sleep(IDLE_PULSE if calm else PULSE)
 
 
 def main() -> None:

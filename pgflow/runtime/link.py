@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import psycopg
@@ -12,6 +12,7 @@ from pgflow.config import Settings
 from pgflow.db import connect
 from pgflow.db.call import AsyncSession, Call
 from pgflow.db.failures import is_outage
+from pgflow.db.together import run_together
 
 T = TypeVar("T")
 
@@ -64,6 +65,16 @@ class Link:
             return await AsyncSession(connection, self._settings.schema_name, True).run(call)
         except BaseException as error:
             # A cancelled call leaves the protocol in the middle of an answer.
+            if is_outage(error) or isinstance(error, asyncio.CancelledError):
+                await self.close()
+            raise
+
+    async def run_together(self, calls: Sequence[Call[Any]]) -> list[Any]:
+        """Send these calls as one transaction, in one round trip; after an outage likewise."""
+        connection = await self.connection()
+        try:
+            return await run_together(connection, calls, self._settings.schema_name)
+        except BaseException as error:
             if is_outage(error) or isinstance(error, asyncio.CancelledError):
                 await self.close()
             raise

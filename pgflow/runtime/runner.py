@@ -14,16 +14,21 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
 
 from pgflow.codec import Signature
 from pgflow.model import Claimed, Settlement, State
+from pgflow.runtime.batch import Ending
 from pgflow.runtime.settler import Settler
 from pgflow.runtime.verdict import TimedOut, judge, policy_of
+from pgflow.runtime.workflows import Workflows
 from pgflow.sdk.attempt import CELL, Cell
+from pgflow.sdk.replay import Replay
 from pgflow.sdk.task import Task
+from pgflow.sdk.workflow import Workflow
 
 log = structlog.get_logger("pgflow")
 
@@ -42,11 +47,13 @@ class Handler:
     function: Callable[..., Any]
     signature: Signature
     is_async: bool
+    workflow: Workflow[..., Any] | None
 
     @classmethod
     def of(cls, task: Task[..., Any]) -> Handler:
         """The handler of a task."""
-        return cls(task, task.function, task.signature, task.is_async)
+        workflow = task if isinstance(task, Workflow) else None
+        return cls(task, task.function, task.signature, task.is_async, workflow)
 
 
 @dataclass(slots=True)
@@ -57,6 +64,7 @@ class Running:
     slot: asyncio.Task[None]
     since: float
     cancelled: bool = False
+    replay: Replay | None = None
 
 
 class Runner:
@@ -69,13 +77,14 @@ class Runner:
         worker_id: for `pgflow.current()`.
         max_crashes: worker deaths after which a task is dead-lettered.
         inputs: fetches an input that was too bulky to travel with its claim.
+        workflows: runs those tasks that are workflows.
         cells: a cell a slot, to say what runs there, for whoever looks after this process died.
         on_room: called when there may be room for more.
     """
 
     def __init__(
         self, tasks: Mapping[str, Task[..., Any]], settler: Settler, *, concurrency: int, worker_id: int,
-        max_crashes: int, inputs: Inputs, cells: Cells | None = None,
+        max_crashes: int, inputs: Inputs, workflows: Workflows, cells: Cells | None = None,
         on_room: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         self._handlers = {name: Handler.of(task) for name, task in tasks.items()}
@@ -84,6 +93,7 @@ class Runner:
         self._worker_id = worker_id
         self._max_crashes = max_crashes
         self._inputs = inputs
+        self._workflows = workflows
         self._cells = [0] * concurrency if cells is None else cells
         self._free_cells = list(range(concurrency))
         self._on_room = on_room
@@ -184,7 +194,7 @@ class Runner:
         if self._suspects:
             self.backlog.appendleft(self._suspects.popleft())
 
-    async def _attempt(self, claimed: Claimed, slot: asyncio.Task[None]) -> Settlement | None:
+    async def _attempt(self, claimed: Claimed, slot: asyncio.Task[None]) -> Ending | None:
         """Run one handler. Returns how its lease ends; None when there is nothing to say any more."""
         handler = self._handlers.get(claimed.name)
         if handler is None:
@@ -192,16 +202,20 @@ class Runner:
         running = Running(claimed, slot, time.monotonic())
         self.running[claimed.task_id] = running
         try:
+            if handler.workflow is not None:
+                call = self._on_loop if handler.is_async else self._in_thread
+                return await self._workflows.attempt(
+                    claimed, handler.workflow, call, partial(setattr, running, "replay")
+                )
             input = claimed.input if claimed.input is not None else await self._inputs(claimed)
             args, kwargs = handler.signature.decode_arguments(input)
             timeout = claimed.timeout if claimed.timeout is not None else handler.task.timeout
-            if handler.is_async:
-                if timeout is None:
-                    result = await handler.function(*args, **kwargs)
-                else:
-                    result = await self._timed(handler.function(*args, **kwargs), timeout)
-            else:
+            if not handler.is_async:
                 result = await self._in_thread(handler.function, args, kwargs, timeout)
+            elif timeout is None:
+                result = await handler.function(*args, **kwargs)
+            else:
+                result = await self._timed(handler.function(*args, **kwargs), timeout)
             output = handler.signature.encode_result(result, limit=handler.task.payload_limit)
             return Settlement(claimed.task_id, claimed.epoch, State.COMPLETED, output)
         except asyncio.CancelledError as error:
@@ -237,6 +251,12 @@ class Runner:
                 queue=claimed.queue,
             )
         return Settlement(claimed.task_id, claimed.epoch, State.SCHEDULED, delay=UNKNOWN_TASK_DELAY)
+
+    async def _on_loop(
+        self, function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any], timeout: float | None
+    ) -> Any:
+        work = function(*args, **kwargs)
+        return await (work if timeout is None else self._timed(work, timeout))
 
     async def _timed(self, awaitable: Awaitable[Any], timeout: float) -> Any:
         scope = asyncio.timeout(timeout)
@@ -278,6 +298,9 @@ class Runner:
         running = self.running.get(task_id)
         if running is None or running.claimed.epoch != epoch:
             return False
+        if running.replay is not None and running.replay.cleanups and not running.replay.interrupted:
+            running.replay.interrupted = True  # it has undoing to do; should its lease be gone, it will notice
+            return True
         running.cancelled = True
         running.slot.cancel()
         return True

@@ -1,27 +1,33 @@
 """The settler: everything that tasks want written goes through here, in group commits.
 
 Whatever has gathered while the last transaction was in flight goes in the next one: no added latency when idle,
-hundreds of tasks a commit when busy. A batch whose connection was lost is sent again as it was: every statement is
-fenced by (task, epoch, worker), so what the first try did commit is simply not there any more the second time. Only a
-lease that was lost on the very first try is reported as lost. A batch that the database refuses is halved until the one
-bad settlement is found; its task fails, and nobody else's does.
+hundreds of tasks a commit when busy. What workflows record (steps, children) and how leases end go in one queue, so a
+workflow's writes happen in its own order. A batch whose connection was lost is sent again as it was: every statement is
+fenced by (task, epoch, worker), so what the first try did commit is simply not there any more the second time, or is
+found to be there already. Only a lease that was lost on the very first try is reported as lost. A batch that the
+database refuses is halved until the one bad item is found; its task fails, and nobody else's does.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from typing import Any
 
 import psycopg
 import structlog
 
+from pgflow.codec import error_json
 from pgflow.config import Settings
+from pgflow.db.call import Call
 from pgflow.db.failures import is_conflict, is_outage
-from pgflow.engine import leases
-from pgflow.model import Settlement, State
+from pgflow.errors import WorkflowError
+from pgflow.model import Parking, Settlement, State
+from pgflow.runtime.batch import Batch, Ending, Item, Write, bytes_of, lease_of
 from pgflow.runtime.link import Link
 from pgflow.runtime.service import Service
 from pgflow.runtime.verdict import refusal
+from pgflow.sdk.journal import Entry
 
 log = structlog.get_logger("pgflow")
 
@@ -38,8 +44,8 @@ class Settler(Service):
         super().__init__()
         self.link = Link(settings, "settle", statement_timeout="60s")
         self._worker_id = worker_id
-        self._waiting: deque[Settlement] = deque()
-        self._batch: list[Settlement] = []
+        self._waiting: deque[Item] = deque()
+        self._batch: list[Item] = []
         self._retried = False
         self._limit = MAX_ROWS
         self._empty = asyncio.Event()
@@ -52,12 +58,18 @@ class Settler(Service):
         """How many settlements are not yet committed."""
         return len(self._waiting) + len(self._batch)
 
-    def put(self, settlement: Settlement) -> None:
-        """Have this lease ended in the next commit."""
-        self._waiting.append(settlement)
+    def put(self, item: Ending | Write) -> None:
+        """Have this lease ended, or this written, in the next commit."""
+        self._waiting.append(item)
         if not self._woken.is_set():
             self._empty.clear()
             self._woken.set()
+
+    def write(self, entry: Entry) -> asyncio.Future[Any]:
+        """Have this written in the next commit. The answer is the statement's; None when the lease was lost."""
+        answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.put(Write(entry, answered))
+        return answered
 
     async def drained(self) -> None:
         """Wait until everything put so far is committed."""
@@ -72,8 +84,9 @@ class Settler(Service):
             return 3600.0
         self._woken.clear()
         again, self._retried = self._retried, True
+        batch = Batch(self._batch, self._worker_id)
         try:
-            settled = await self.link.run(leases.settle(self._batch, self._worker_id))
+            results = await self._send(batch.calls)
         except psycopg.Error as error:
             if is_outage(error) or is_conflict(error):
                 raise
@@ -81,16 +94,21 @@ class Settler(Service):
             self._part(error)
             return 0.0
         self._retried = False
-        batch, self._batch = self._batch, []
-        self.settled += len(batch) if settled is None else len(settled)
-        if settled is not None and not again:
-            lost = [s.task_id for s in batch if s.task_id not in settled]
+        self._batch = []
+        lost = batch.answer(results)
+        self.settled += len(batch.settlements) + len(batch.parkings) - len(lost)
+        if lost and not again:
             self.lost += len(lost)
             log.warning("lease_lost", tasks=lost[:10], count=len(lost))
         if not self._waiting:
             self._empty.set()
             return 3600.0
         return 0.0
+
+    async def _send(self, calls: list[Call[Any]]) -> list[Any]:
+        if len(calls) == 1:
+            return [await self.link.run(calls[0])]
+        return await self.link.run_together(calls)
 
     def _part(self, error: psycopg.Error) -> None:
         """The database refuses something in the batch: halve it until the one is found, and fail that one."""
@@ -101,17 +119,29 @@ class Settler(Service):
             self._batch = self._batch[:half]
             return
         (refused,) = self._batch
-        log.error("the database refused a result; its task fails", task=refused.task_id, error=str(error).strip())
-        self._batch = [Settlement(refused.task_id, refused.epoch, State.FAILED, error=refusal(error))]
+        lease = lease_of(refused)
+        log.error("the database refused what a task wants written", task=lease[0], error=str(error).strip())
+        if isinstance(refused, Write):
+            # What the workflow wrote after it must not happen without it: its lease ends here.
+            problem = WorkflowError(f"the database refused a write: {str(error).strip()}")
+            refused.answered.set_result(None)
+            kept = [item for item in self._waiting if lease_of(item) != lease]
+            for item in self._waiting:
+                if isinstance(item, Write) and lease_of(item) == lease:
+                    item.answered.set_result(None)
+            self._waiting = deque(kept)
+            self._batch = [Parking(*lease, State.NEEDS_ATTENTION, error_json(problem))]
+        else:
+            self._batch = [Settlement(*lease, State.FAILED, error=refusal(error))]
 
     def _take(self) -> None:
         size = 0
         waiting, batch = self._waiting, self._batch
         limit, self._limit = self._limit, min(MAX_ROWS, self._limit * 2)
         while waiting and len(batch) < limit and size < MAX_BYTES:
-            settlement = waiting.popleft()
-            size += len(settlement.output) + len(settlement.error)
-            batch.append(settlement)
+            item = waiting.popleft()
+            size += bytes_of(item)
+            batch.append(item)
 
     async def stop(self) -> None:
         """Close the connection."""

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, overload
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 from pgflow import config, duration
 from pgflow.backoff import RetryPolicy
 from pgflow.errors import RegistrationError
 from pgflow.model import Priority
 from pgflow.sdk.batch import for_each
+from pgflow.sdk.context import Context
+from pgflow.sdk.step import Step
+from pgflow.sdk.step import step as as_step
+from pgflow.sdk.sync_context import SyncContext
 from pgflow.sdk.task import Duration, Task, make
+from pgflow.sdk.workflow import Workflow, check
 
 if TYPE_CHECKING:
     from pgflow.sdk.async_client import AsyncClient
@@ -26,6 +32,20 @@ class _Decorator(Protocol):
     def __call__(self, function: Callable[P, Awaitable[R]], /) -> Task[P, R]: ...
     @overload
     def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
+
+
+class _WorkflowDecorator(Protocol):
+    @overload
+    def __call__(self, function: Callable[Concatenate[Context, P], Awaitable[R]], /) -> Workflow[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[SyncContext, P], R], /) -> Workflow[P, R]: ...
+
+
+class _StepDecorator(Protocol):
+    @overload
+    def __call__(self, function: Callable[P, Awaitable[R]], /) -> Step[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Step[P, R]: ...
 
 
 class _BatchDecorator(Protocol):
@@ -57,6 +77,7 @@ class App:
         self._given = {"database_url": database_url, "schema_name": schema}
         self._settings: config.Settings | None = None
         self.tasks: dict[str, Task[..., Any]] = {}
+        self.steps: dict[str, Step[..., Any]] = {}
 
     def settings(self) -> config.Settings:
         """The settings in force: the environment's, overridden by what this app was given."""
@@ -99,15 +120,99 @@ class App:
         """
 
         def register(function: Callable[..., Any]) -> Task[..., Any]:
-            task = make(
-                function, name=name, queue=queue, priority=priority, retry=retry, timeout=timeout, unique=unique,
-                slot=slot, payload_limit=self.settings().payload_limit,
+            return self._add(
+                make(
+                    function, name=name, queue=queue, priority=priority, retry=retry, timeout=timeout, unique=unique,
+                    slot=slot, payload_limit=self.settings().payload_limit,
+                )
             )  # fmt: skip
-            taken = self.tasks.get(task.name)
+
+        return register if function is None else register(function)
+
+    def _add(self, task: Task[..., Any]) -> Task[..., Any]:
+        taken = self.tasks.get(task.name)
+        if taken is not None and taken.function.__qualname__ != task.function.__qualname__:
+            raise RegistrationError(f"two tasks are named {task.name}", hint="give one of them another name=")
+        self.tasks[task.name] = task
+        return task
+
+    @overload
+    def workflow(self, function: Callable[Concatenate[Context, P], Awaitable[R]], /) -> Workflow[P, R]: ...
+    @overload
+    def workflow(self, function: Callable[Concatenate[SyncContext, P], R], /) -> Workflow[P, R]: ...
+    @overload
+    def workflow(
+        self, /, *, name: str | None = None, queue: str = "default", priority: Priority | int | str = Priority.NORMAL,
+        retry: RetryPolicy | int | None = None, timeout: Duration | None = None,
+        unique: Callable[..., str] | None = None, slot: Callable[..., object] | None = None,
+    ) -> _WorkflowDecorator: ...  # fmt: skip
+
+    def workflow(
+        self, function: Any = None, /, *, name: str | None = None, queue: str = "default",
+        priority: Priority | int | str = Priority.NORMAL, retry: RetryPolicy | int | None = None,
+        timeout: Duration | None = None, unique: Callable[..., str] | None = None,
+        slot: Callable[..., object] | None = None,
+    ) -> Any:  # fmt: skip
+        """Register a durable function. Its first parameter is a `Context` when it is async, else a `SyncContext`.
+
+        Args:
+            name, queue, priority, unique, slot: as for `task`.
+            retry: what its steps are tried by that have no policy of their own, and the code between them.
+            timeout: how long it may run without suspending.
+
+        Raises:
+            RegistrationError: the declaration makes no sense, or the name is taken.
+
+        Example:
+            >>> @app.workflow(queue="signups")                               # doctest: +SKIP
+            ... async def signup(ctx: Context, email: str) -> str:
+            ...     await ctx.step(create_account, email)
+            ...     await ctx.sleep("1d")
+            ...     return await ctx.run(send_email, email, "how-is-it-going")
+        """
+
+        def register(function: Callable[..., Any]) -> Any:
+            check(function)
+            made = make(
+                function, name=name, queue=queue, priority=priority, retry=retry, timeout=timeout, unique=unique,
+                slot=slot, payload_limit=self.settings().payload_limit, kind=Workflow, skip=1,
+            )  # fmt: skip
+            assert isinstance(made, Workflow)
+            return self._add(replace(made, steps=self.steps))
+
+        return register if function is None else register(function)
+
+    @overload
+    def step(self, function: Callable[P, Awaitable[R]], /) -> Step[P, R]: ...
+    @overload
+    def step(self, function: Callable[P, R], /) -> Step[P, R]: ...
+    @overload
+    def step(
+        self, /, *, name: str | None = None, retry: RetryPolicy | int | None = None, timeout: Duration | None = None
+    ) -> _StepDecorator: ...
+
+    def step(
+        self, function: Any = None, /, *, name: str | None = None, retry: RetryPolicy | int | None = None,
+        timeout: Duration | None = None,
+    ) -> Any:  # fmt: skip
+        """Register a function as a step, with options that hold for every call of it, and for `ctx.step` by its name.
+
+        Args:
+            name: what it is recorded as; the function's own name unless given.
+            retry: how often it is tried; the workflow's policy unless given.
+            timeout: how long one try may take.
+
+        Raises:
+            RegistrationError: the declaration makes no sense, or the name is taken.
+        """
+
+        def register(function: Callable[..., Any]) -> Step[..., Any]:
+            made = as_step(function, name=name, retry=retry, timeout=timeout)
+            taken = self.steps.get(made.name)
             if taken is not None and taken.function.__qualname__ != function.__qualname__:
-                raise RegistrationError(f"two tasks are named {task.name}", hint="give one of them another name=")
-            self.tasks[task.name] = task
-            return task
+                raise RegistrationError(f"two steps are named {made.name}", hint="give one of them another name=")
+            self.steps[made.name] = made
+            return made
 
         return register if function is None else register(function)
 

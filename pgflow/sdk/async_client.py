@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from typing import Any, ParamSpec, TypeVar
 
 import psycopg
@@ -17,7 +18,7 @@ from pgflow.engine import control, inspection, limits
 from pgflow.engine.enqueue import Request
 from pgflow.engine.limits import Limit
 from pgflow.model import State
-from pgflow.sdk import verbs
+from pgflow.sdk import run_verbs, verbs
 from pgflow.sdk.client import Client, Tasks
 from pgflow.sdk.foreign import async_connection
 from pgflow.sdk.task import Task
@@ -74,8 +75,7 @@ class AsyncClient:
         await self._pool.open()
         return self._pool
 
-    async def _drive(self, steps: Steps[R], run: Callable[[Call[Any]], Awaitable[Any]] | None = None) -> R:
-        run = run or self._run
+    async def _drive(self, steps: Steps[R]) -> R:
         answer: Any = None
         while True:
             try:
@@ -86,21 +86,44 @@ class AsyncClient:
                 await asyncio.sleep(step.seconds)
                 answer = None
             else:
-                answer = await run(step)
+                answer = await self._run(step)
 
     async def enqueue(self, task: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
-        return (await self.enqueue_many([task.request(*args, **kwargs)]))[0]
+        request = task.request(*args, **kwargs)
+        if request.supersede:
+            return (await self.enqueue_many([request]))[0]
+        own = self._connection is None
+        return await self._drive(verbs.enqueue_one(request, actor=self._actor, own_transaction=own))
+
+    async def start(self, workflow: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
+        return await self.enqueue(workflow, *args, **kwargs)
+
+    async def signal(self, run: Handle[Any] | int, name: str, payload: Any = None) -> None:
+        await self._drive(run_verbs.signal(run, name, payload, actor=self._actor))
+
+    async def state(self, run: Handle[Any] | int) -> dict[str, Any] | None:
+        return await self._drive(run_verbs.told(run))
 
     async def enqueue_many(self, requests: Iterable[Request], *, wake: bool = True) -> list[Handle[Any]]:
-        listed = list(requests)
+        asked = verbs.asked(requests)
         own = self._connection is None
-        steps = verbs.enqueue_all(listed, actor=self._actor, own_transaction=own, wake=wake)
-        if not own or (len(listed) <= 1 and not any(request.supersede for request in listed)):
-            return await self._drive(steps)
+        parts = asked.parts if own else list(asked.parts)  # making them may use the caller's connection
+        calls = verbs.enqueue_all(parts, actor=self._actor, own_transaction=own and asked.short, wake=wake)
+        if asked.plain:
+            return [handle for call in calls for handle in await self._run(call)]
+        if self._connection is not None:
+            return await self._write(self._connection, calls)
         pool = await self._require_pool()
         with translated():
-            async with pool.connection() as connection, connection.transaction():
-                return await self._drive(steps, AsyncSession(connection, self._settings.schema_name).run)
+            async with pool.connection() as connection:
+                return await self._write(connection, calls)
+
+    async def _write(
+        self, connection: psycopg.AsyncConnection[Any], calls: Iterable[Call[list[Handle[Any]]]]
+    ) -> list[Handle[Any]]:
+        session = AsyncSession(connection, self._settings.schema_name)
+        async with connection.transaction() if connection.autocommit else nullcontext():
+            return [handle for handles in await session.run_all(calls) for handle in handles]
 
     async def result(self, handle: Handle[R] | int, *, timeout: float | None = None) -> R:
         task_id = handle if isinstance(handle, int) else handle.id

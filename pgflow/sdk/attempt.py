@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -20,6 +22,7 @@ class Attempt:
         attempt: 1 for the first.
         worker_id: who runs it.
         trace: the W3C traceparent of whoever enqueued it.
+        step: the step of a workflow that this code runs in.
     """
 
     task_id: int
@@ -28,11 +31,12 @@ class Attempt:
     attempt: int
     worker_id: int
     trace: str | None
+    step: str | None = None
 
     @property
     def idempotency_key(self) -> str:
         """The same in every attempt: hand it to what you call, so that a repeated call has no second effect."""
-        return f"pgflow-{self.task_id}"
+        return f"pgflow-{self.task_id}" if self.step is None else f"pgflow-{self.task_id}-{self.step}"
 
 
 @dataclass(slots=True)
@@ -44,6 +48,17 @@ class Cell:
 
 
 CELL: ContextVar[Cell | None] = ContextVar("pgflow_attempt", default=None)
+STEP: ContextVar[str | None] = ContextVar("pgflow_step", default=None)
+
+
+@contextmanager
+def within_step(key: str) -> Iterator[None]:
+    """While a step's function runs."""
+    token = STEP.set(key)
+    try:
+        yield
+    finally:
+        STEP.reset(token)
 
 
 def current() -> Attempt:
@@ -59,4 +74,6 @@ def current() -> Attempt:
     if cell is None or cell.claimed is None:
         raise PgflowError("pgflow.current() works only inside a running task")
     claimed = cell.claimed
-    return Attempt(claimed.task_id, claimed.root_id, claimed.name, claimed.attempt, cell.worker_id, claimed.trace)
+    return Attempt(
+        claimed.task_id, claimed.root_id, claimed.name, claimed.attempt, cell.worker_id, claimed.trace, STEP.get()
+    )

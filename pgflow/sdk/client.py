@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from typing import Any, ParamSpec, TypeVar
 
 import psycopg
@@ -16,7 +17,7 @@ from pgflow.engine import control, inspection, limits
 from pgflow.engine.enqueue import Request
 from pgflow.engine.limits import Limit
 from pgflow.model import State
-from pgflow.sdk import verbs
+from pgflow.sdk import run_verbs, verbs
 from pgflow.sdk.foreign import sync_connection
 from pgflow.sdk.task import Task
 from pgflow.sdk.verbs import Handle, Rest, Steps
@@ -78,8 +79,7 @@ class Client:
         self._pool.open()
         return self._pool
 
-    def _drive(self, steps: Steps[R], run: Callable[[Call[Any]], Any] | None = None) -> R:
-        run = run or self._run
+    def _drive(self, steps: Steps[R]) -> R:
         answer: Any = None
         while True:
             try:
@@ -90,7 +90,7 @@ class Client:
                 time.sleep(step.seconds)
                 answer = None
             else:
-                answer = run(step)
+                answer = self._run(step)
 
     def enqueue(self, task: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
         """Ask for one task. Other options go on the task: `client.enqueue(task.options(delay="1h"), ...)`.
@@ -101,22 +101,67 @@ class Client:
             IdempotencyConflict: its key was used with other arguments.
             DatabaseUnavailable: whether it was written is then unknown; a key makes asking again safe.
         """
-        return self.enqueue_many([task.request(*args, **kwargs)])[0]
+        request = task.request(*args, **kwargs)
+        if request.supersede:
+            return self.enqueue_many([request])[0]
+        own = self._connection is None
+        return self._drive(verbs.enqueue_one(request, actor=self._actor, own_transaction=own))
+
+    def start(self, workflow: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
+        """Start a run of a workflow: `enqueue` by its name for workflows.
+
+        Example:
+            >>> run = client.start(signup.options(key="signup-42"), user)    # doctest: +SKIP
+        """
+        return self.enqueue(workflow, *args, **kwargs)
+
+    def signal(self, run: Handle[Any] | int, name: str, payload: Any = None) -> None:
+        """Send a signal to a run: it is told at once if it waits for it, else when it does.
+
+        Args:
+            run: its handle or id; or the id of a child workflow.
+            name: what the workflow calls it.
+            payload: any JSON, model or dataclass.
+
+        Raises:
+            NotFound: there is no such run, or it is finished.
+            PayloadError: the payload cannot be stored.
+        """
+        self._drive(run_verbs.signal(run, name, payload, actor=self._actor))
+
+    def state(self, run: Handle[Any] | int) -> dict[str, Any] | None:
+        """What a run last told of itself with `ctx.set_state` and `ctx.heartbeat`: `state`, `progress`, `note`, `at`.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        return self._drive(run_verbs.told(run))
 
     def enqueue_many(self, requests: Iterable[Request], *, wake: bool = True) -> list[Handle[Any]]:
         """Ask for many tasks at once, all or none: `client.enqueue_many(task.request(x) for x in xs)`.
 
         Args:
-            requests: any number; they travel in batches inside one transaction.
+            requests: any number; they travel in batches inside one transaction, which lasts as long as they take to
+                come: what is slow to make is better collected in a list first.
             wake: False leaves idle workers to their safety poll.
         """
-        listed = list(requests)
+        asked = verbs.asked(requests)
         own = self._connection is None
-        steps = verbs.enqueue_all(listed, actor=self._actor, own_transaction=own, wake=wake)
-        if not own or (len(listed) <= 1 and not any(request.supersede for request in listed)):
-            return self._drive(steps)
-        with translated(), self._require_pool().connection() as connection, connection.transaction():
-            return self._drive(steps, Session(connection, self._settings.schema_name).run)
+        parts = asked.parts if own else list(asked.parts)  # making them may use the caller's connection
+        calls = verbs.enqueue_all(parts, actor=self._actor, own_transaction=own and asked.short, wake=wake)
+        if asked.plain:
+            return [handle for call in calls for handle in self._run(call)]
+        if self._connection is not None:
+            return self._write(self._connection, calls)
+        with translated(), self._require_pool().connection() as connection:
+            return self._write(connection, calls)
+
+    def _write(
+        self, connection: psycopg.Connection[Any], calls: Iterable[Call[list[Handle[Any]]]]
+    ) -> list[Handle[Any]]:
+        session = Session(connection, self._settings.schema_name)
+        with connection.transaction() if connection.autocommit else nullcontext():
+            return [handle for handles in session.run_all(calls) for handle in handles]
 
     def result(self, handle: Handle[R] | int, *, timeout: float | None = None) -> R:
         """Wait for the outcome and return the task's result.

@@ -28,6 +28,11 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,199}")
 _QUEUE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}")
 
 
+def is_name(name: str) -> bool:
+    """Whether a task, a workflow or a step may be called so."""
+    return _NAME.fullmatch(name) is not None
+
+
 def check_queue(queue: str, where: str) -> str:
     """The queue's name, or a RegistrationError."""
     if not _QUEUE.fullmatch(queue):
@@ -175,24 +180,25 @@ def _module(function: Callable[..., Any]) -> str:
 def make(
     function: Callable[P, Any], *, name: str | None, queue: str, priority: Priority | int | str,
     retry: RetryPolicy | int | None, timeout: Duration | None, unique: Callable[P, str] | None,
-    slot: Callable[P, object] | None, payload_limit: int,
+    slot: Callable[P, object] | None, payload_limit: int, kind: type[Task[P, Any]] = Task, skip: int = 0,
 ) -> Task[P, Any]:  # fmt: skip
-    """Check a declaration and make the task."""
+    """Check a declaration and make the task, of a kind whose functions are handed `skip` parameters by us."""
     name = name or f"{_module(function)}.{function.__qualname__}"
-    where = f"task {name}"
-    if not _NAME.fullmatch(name):
+    word = kind.__name__.lower()
+    where = f"{word} {name}"
+    if not is_name(name):
         raise RegistrationError(
-            f"{name!r} is no name for a task",
+            f"{name!r} is no name for a {word}",
             hint="give name= with letters, digits and _ . : -; a lambda or local function needs one",
         )
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise RegistrationError(f"{where}: a generator cannot be a task", hint="return a list, or enqueue more tasks")
+        raise RegistrationError(f"{where}: a generator cannot be a {word}", hint="return a list, or enqueue more tasks")
     if isinstance(retry, int):
         retry = RetryPolicy(max_attempts=retry)
-    return Task(
+    return kind(
         name=name,
         function=function,
-        signature=Signature(function),
+        signature=Signature(function, skip=skip),
         queue=check_queue(queue, where),
         priority=check_priority(priority, where),
         retry=RetryPolicy() if retry is None else retry,

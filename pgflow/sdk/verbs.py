@@ -6,11 +6,12 @@ their results, and returns its own. `Client` and `AsyncClient` differ only in ho
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any, Generic, TypeVar
 
-from pgflow.db.call import Call
+from pgflow.db.call import Call, Rows
 from pgflow.engine import control, inspection, limits
 from pgflow.engine.enqueue import Enqueued, Request, batches, enqueue, enqueue_plain, is_plain, supersede
 from pgflow.errors import ArgumentError, NotFound, ResultTimeout, TaskCancelled, TaskFailed
@@ -43,28 +44,60 @@ class Handle(Generic[R]):
     existed: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked for.
+
+    Attributes:
+        parts: a batch a statement, the third and later ones made only as they are taken.
+        short: it is a single batch.
+        plain: it is a single statement, which needs no transaction around it.
+    """
+
+    parts: Iterable[Sequence[Request]]
+    short: bool
+    plain: bool
+
+
+def asked(requests: Iterable[Request]) -> Asked:
+    """Cut into batches."""
+    parts = batches(requests)
+    head = list(islice(parts, 2))
+    short = len(head) < 2
+    return Asked(chain(head, parts), short, short and not any(request.supersede for part in head for request in part))
+
+
+def enqueue_one(request: Request, *, actor: str | None, own_transaction: bool) -> Steps[Handle[Any]]:
+    """Write one task, which does not supersede."""
+    if is_plain(request):
+        id: int | None = yield enqueue_plain(request, actor=actor, own_transaction=own_transaction)
+        if id is not None:
+            return Handle(id)
+    done: Enqueued = yield enqueue([request], actor=actor, own_transaction=own_transaction)
+    return Handle(done.ids[0], bool(done.existing))
+
+
 def enqueue_all(
-    requests: Iterable[Request], *, actor: str | None, own_transaction: bool, wake: bool
-) -> Steps[list[Handle[Any]]]:
-    """Write all of these tasks; the driver puts a transaction around it."""
-    handles: list[Handle[Any]] = []
-    listed = requests if isinstance(requests, list) else list(requests)
-    if not listed:
-        return handles
-    for part in batches(listed):
+    parts: Iterable[Sequence[Request]], *, actor: str | None, own_transaction: bool, wake: bool
+) -> Iterator[Call[list[Handle[Any]]]]:
+    """The calls that write all of these tasks, each made when it is about to be sent; the handles come in order."""
+    for part in parts:
         if any(request.supersede for request in part):
-            yield supersede(part, actor=actor)
-        done: Enqueued | None = None
-        if all(map(is_plain, part)):
-            done = yield enqueue_plain(part, actor=actor, own_transaction=own_transaction, wake=wake)
-        if done is None:
-            done = yield enqueue(part, actor=actor, own_transaction=own_transaction, wake=wake)
-        assert done is not None
-        handles += [Handle(id, position in done.existing) for position, id in enumerate(done.ids)]
-    return handles
+            freed = supersede(part, actor=actor)
+            yield Call(freed.name, freed.params, lambda _: [])
+        yield _handles(enqueue(part, actor=actor, own_transaction=own_transaction, wake=wake))
 
 
-def _find(task_ids: Sequence[int]) -> Steps[list[control.Located]]:
+def _handles(call: Call[Enqueued]) -> Call[list[Handle[Any]]]:
+    def parse(rows: Rows) -> list[Handle[Any]]:
+        done = call.parse(rows)
+        return [Handle(id, position in done.existing) for position, id in enumerate(done.ids)]
+
+    return Call(call.name, call.params, parse)
+
+
+def find(task_ids: Sequence[int]) -> Steps[list[control.Located]]:
+    """Where these tasks are to be found, or NotFound."""
     found: list[control.Located] = yield control.locate(task_ids)
     missing = sorted(set(task_ids) - {task.task_id for task in found})
     if missing:
@@ -82,7 +115,7 @@ def cancel(task_ids: Sequence[int], *, actor: str | None) -> Steps[list[int]]:
     id was moved or has an outcome.
     """
     cancelled: list[int] = []
-    found = yield from _find(list(dict.fromkeys(task_ids)))
+    found = yield from find(list(dict.fromkeys(task_ids)))
     runs = [task.root_id for task in found if task.task_id == task.root_id]
     left = [task.task_id for task in found if not task.final]
     rest = 0.0
@@ -104,7 +137,7 @@ def cancel(task_ids: Sequence[int], *, actor: str | None) -> Steps[list[int]]:
 
 def redrive(task_ids: Sequence[int], *, actor: str | None) -> Steps[list[int]]:
     """Revive failed and cancelled tasks. Returns those revived."""
-    found = yield from _find(task_ids)
+    found = yield from find(task_ids)
     revived: list[int] = yield control.redrive(found, actor=actor)
     return revived
 
@@ -149,7 +182,7 @@ def lift_limit(queue: str) -> Steps[bool]:
 
 def wait(task_ids: Sequence[int], timeout: float | None, clock: Any) -> Steps[dict[int, Outcome]]:
     """Wait until each of these tasks has its outcome, looking ever less often, at most twice a second."""
-    located = yield from _find(list(dict.fromkeys(task_ids)))
+    located = yield from find(list(dict.fromkeys(task_ids)))
     missing = {task.task_id: task for task in located}
     outcomes: dict[int, Outcome] = {}
     end = None if timeout is None else clock() + timeout
@@ -182,7 +215,7 @@ def value(task_id: int, outcome: Outcome, task: Task[..., Any] | None) -> Any:
 
 def show(task_id: int) -> Steps[Mapping[str, Any]]:
     """Everything about one task."""
-    (found,) = yield from _find([task_id])
+    (found,) = yield from find([task_id])
     row = yield inspection.task(found.root_id, found.task_id)
     if row is None:  # just moving from one place to another
         row = yield inspection.task(found.root_id, found.task_id)
@@ -193,6 +226,6 @@ def show(task_id: int) -> Steps[Mapping[str, Any]]:
 
 def history(task_id: int) -> Steps[list[dict[str, Any]]]:
     """What happened: to the whole run when it is a run, else to this task."""
-    (found,) = yield from _find([task_id])
+    (found,) = yield from find([task_id])
     events = yield inspection.events(found.root_id, None if found.root_id == task_id else task_id)
     return events  # type: ignore[no-any-return]

@@ -1,7 +1,8 @@
 -- Guarantees: at most one idle worker of each queue is woken, at commit; a burst wakes it once, because its row is
 -- consumed. In a caller's own transaction (consume = false) the row stays: a long transaction must neither hide the
 -- worker from others nor fail to serialize. Losing a wake-up costs a worker its safety poll, never a task.
--- Index: idle_queue, newest first and only those that still stand, so that dead rows stay unread.
+-- Index: idle_queue, newest first and only those that still stand, so that dead rows stay unread: which the index can
+-- only tell by an instant that does not move.
 create or replace function pgflow.wake(queues text[], consume boolean default true) returns integer
 language plpgsql
 set enable_seqscan = off
@@ -18,12 +19,12 @@ begin
         if consume then
             delete from pgflow.idle i where i.ctid = any(array(
                 select c.ctid from pgflow.idle c
-                 where c.queue = name and c.until > clock_timestamp()
+                 where c.queue = name and c.until > statement_timestamp()
                  order by c.until desc limit 1 for update skip locked))
             returning i.channel into channel;
         else
             select c.channel into channel from pgflow.idle c
-             where c.queue = name and c.until > clock_timestamp()
+             where c.queue = name and c.until > statement_timestamp()
              order by c.until desc limit 1;
         end if;
         if channel is not null then

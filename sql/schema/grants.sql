@@ -52,13 +52,13 @@ begin
     execute format('revoke all on all functions in schema %I from public', home);
     execute format('grant execute on all functions in schema %I to %I', home, worker);
     execute format('grant execute on function %I.now() to %I', home, reader);
-    execute format('grant insert on %I.task, %I.outcome, %I.event to %I', home, home, home, worker);
+    execute format('grant insert on %I.task, %I.outcome, %I.event, %I.definition to %I', home, home, home, home, worker);
     -- Recording a step that is there already "updates" its key to what it is, to read the row another transaction is
     -- just committing; a trigger refuses any real change.
     execute format('grant update (key) on %I.event to %I', home, worker);
     foreach role in array array['ready', 'lease', 'delayed', 'inbox', 'throttled', 'parked', 'queue', 'lane', 'worker',
                                 'idle', 'cancellation', 'leader', 'idempotency', 'partition', 'limit', 'turn',
-                                'newcomer'] loop
+                                'newcomer', 'paused_run', 'progress'] loop
         execute format('grant insert, update, delete on %I.%I to %I', home, role, worker);
     end loop;
 exception

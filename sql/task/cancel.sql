@@ -51,8 +51,13 @@ with asked as materialized (
     insert into pgflow.outcome (root_id, task_id, parent_id, state, attempt, finished_at)
     select m.root_id, m.task_id, m.parent_id, 'cancelled', m.attempt, m.now from moved m
 ), told as (
-    insert into pgflow.event (root_id, task_id, type, attempt, at, worker_id, actor)
-    select m.root_id, m.task_id, 'task.cancelled', m.attempt, m.now, m.worker_id, %(actor)s::text from moved m
+    insert into pgflow.event (root_id, task_id, type, attempt, at, worker_id, actor, data)
+    select m.root_id, m.task_id, v.type, m.attempt, m.now, m.worker_id, %(actor)s::text, v.data
+      from moved m cross join (values ('task.cancelled'::pgflow.event_type, null::jsonb),
+                                      ('workflow.finished', '{"state": "cancelled"}')) v(type, data)
+     where v.type = 'task.cancelled' or exists (
+           select from pgflow.event e where e.root_id = m.root_id and e.task_id = m.task_id
+              and e.key = '1' and e.type = 'workflow.started')
 ), to_tell as (
     insert into pgflow.cancellation (worker_id, task_id, epoch, at)
     select m.worker_id, m.task_id, m.epoch, m.now from moved m where m.worker_id is not null

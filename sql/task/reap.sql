@@ -29,7 +29,7 @@ with taken as (
       from known k cross join lateral (
            select queue, priority from pgflow.task where root_id = k.root_id and id = k.task_id offset 0) t
      where not k.poisoned order by k.task_id
-    returning ready.queue
+    returning ready.queue, ready.task_id
 ), ended as (
     insert into pgflow.outcome (root_id, task_id, parent_id, state, attempt, error, finished_at)
     select k.root_id, k.task_id, k.parent_id, 'failed', k.attempt,
@@ -42,15 +42,20 @@ with taken as (
            jsonb_build_object('epoch', k.epoch, 'crashes', k.crashes)
       from known k
     union all
-    select k.root_id, k.task_id, 'task.failed', k.attempt, k.now, k.worker_id, '{"reason": "poisoned"}'
-      from known k where k.poisoned
+    select k.root_id, k.task_id, v.type, k.attempt, k.now, k.worker_id, v.data
+      from known k cross join (values ('task.failed'::pgflow.event_type, '{"reason": "poisoned"}'::jsonb),
+                                      ('workflow.finished', '{"state": "failed", "reason": "poisoned"}')) v(type, data)
+     where k.poisoned and (v.type = 'task.failed' or exists (
+           select from pgflow.event e where e.root_id = k.root_id and e.task_id = k.task_id
+              and e.key = '1' and e.type = 'workflow.started'))
 ), told_of as (
     select array_agg(k.parent_id order by k.parent_id), array_agg(k.root_id order by k.parent_id),
            array_agg(1 order by k.parent_id)
       from known k where k.poisoned and k.parent_id is not null
 )
 select k.task_id, k.epoch, k.worker_id, k.poisoned,
-       (select pgflow.wake(array_agg(distinct q.queue)) from queued q having count(*) > 0),
+       (select pgflow.wake(array_agg(distinct q.queue)) + pgflow.park(array_agg(q.task_id))
+          from queued q having count(*) > 0),
        (select pgflow.arrive(t.a, t.b, t.c, null, null, null, null) from told_of as t(a, b, c) where t.a is not null),
        (select pgflow.admit(array_agg(p.queue), array_agg(p.slot)) from known p
          where p.slot is not null and p.poisoned having count(*) > 0)

@@ -13,10 +13,10 @@ from psycopg import sql
 from pgflow.config import Settings
 from pgflow.db import connect, migrations, partitions
 from pgflow.db.call import Session
-from pgflow.engine import control, inspection, leadership, leases, reaping, timers, upkeep, workers
+from pgflow.engine import control, facts, inspection, leadership, reaping, timers, upkeep, workers
 from pgflow.engine.enqueue import Request, Spec, enqueue
 from pgflow.errors import PermissionDenied
-from pgflow.model import State
+from pgflow.model import EventType, State
 from tests.fixtures.database import Engine, url_of
 
 As = Callable[[str], Engine]
@@ -39,7 +39,7 @@ def test_a_worker_may_do_all_that_the_engine_does(acting: As) -> None:
     engine.register(1)
     first, second, third, later = (*engine.enqueue(3, key=None), *engine.enqueue(delay=1.0, key="k"))
     one, two, _ = engine.claim()
-    engine.run(leases.record([leases.StepRecord(first, one.epoch, "s", b"1")], 1))
+    engine.run(facts.record([facts.Fact(first, one.epoch, EventType.STEP_COMPLETED, "s", b"1")], 1))
     engine.settle(one)
     engine.settle(two, state=State.WAITING, needed=1, delay=1.0)
     engine.run(control.cancel([third]))

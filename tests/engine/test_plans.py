@@ -15,9 +15,9 @@ import psycopg
 import pytest
 
 from pgflow.db.call import Call
-from pgflow.engine import control, leases, reaping, timers, workers
-from pgflow.engine.enqueue import Request, Spec, enqueue
-from pgflow.model import Lane, Priority, Settlement, State
+from pgflow.engine import control, facts, leases, reaping, timers, workers
+from pgflow.engine.enqueue import Request, Spec, enqueue, enqueue_plain
+from pgflow.model import EventType, Lane, Priority, Settlement, State
 from tests.fixtures.database import Engine
 
 HOT = ("ready", "lease", "delayed", "inbox", "idle", "task", "outcome", "event", "idempotency", "throttled", "parked")
@@ -26,6 +26,7 @@ FILL = 5000
 
 CALLS: dict[str, tuple[Call[Any], set[str]]] = {
     "enqueue": (enqueue([Request(Spec("noop"), b"{}"), Request(Spec("noop"), b"{}", "key", delay=5.0)]), set()),
+    "enqueue_plain": (enqueue_plain(Request(Spec("noop"), b"{}")), {"idle_queue"}),
     "claim": (leases.claim(LANES, [1] * 4, 10, 1), {"ready_lane"}),
     "settle": (
         leases.settle(
@@ -39,7 +40,7 @@ CALLS: dict[str, tuple[Call[Any], set[str]]] = {
         ),
         {"lease_pkey"},
     ),
-    "record": (leases.record([leases.StepRecord(5, 5, "k", b"1")], 9), {"lease_pkey"}),
+    "record": (facts.record([facts.Fact(5, 5, EventType.STEP_COMPLETED, "k", b"1")], 9), {"lease_pkey"}),
     "inputs": (leases.inputs([(5, 5)]), set()),
     "fire": (timers.fire(10), {"delayed_due"}),
     "time_out": (timers.time_out(10), {"inbox_wake"}),

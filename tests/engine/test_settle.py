@@ -5,8 +5,8 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from pgflow.engine import leases
-from pgflow.model import Settlement, State
+from pgflow.engine import facts, leases
+from pgflow.model import EventType, Settlement, State
 from tests.fixtures.database import Engine
 
 
@@ -118,21 +118,22 @@ def test_the_database_refuses_illegal_states(engine: Engine, illegal: str) -> No
 def test_a_record_is_kept_once_and_its_first_result_answers(engine: Engine) -> None:
     engine.enqueue()
     (claimed,) = engine.claim()
-    step = leases.StepRecord(claimed.task_id, claimed.epoch, "charge", b'{"receipt": 1}')
-    assert engine.run(leases.record([step], 1)) == {(claimed.task_id, "charge"): (True, {"receipt": 1})}
-    again = step._replace(result=b'{"receipt": 2}')
-    assert engine.run(leases.record([again], 1)) == {(claimed.task_id, "charge"): (False, {"receipt": 1})}
+    step = facts.Fact(claimed.task_id, claimed.epoch, EventType.STEP_COMPLETED, "charge", b'{"receipt": 1}')
+    place = (claimed.task_id, "step.completed", "charge")
+    assert engine.run(facts.record([step], 1)) == {place: (True, {"receipt": 1})}
+    again = step._replace(data=b'{"receipt": 2}')
+    assert engine.run(facts.record([again], 1)) == {place: (False, {"receipt": 1})}
     engine.settle(claimed)
 
 
 def test_a_record_without_its_lease_is_refused(engine: Engine) -> None:
     engine.enqueue()
     (claimed,) = engine.claim()
-    step = leases.StepRecord(claimed.task_id, claimed.epoch, "charge", b"1")
-    assert engine.run(leases.record([step], 2)) == {}
-    assert engine.run(leases.record([step._replace(epoch=step.epoch + 1)], 1)) == {}
+    step = facts.Fact(claimed.task_id, claimed.epoch, EventType.STEP_COMPLETED, "charge", b"1")
+    assert engine.run(facts.record([step], 2)) == {}
+    assert engine.run(facts.record([step._replace(epoch=step.epoch + 1)], 1)) == {}
     engine.settle(claimed)
-    assert engine.run(leases.record([step], 1)) == {}
+    assert engine.run(facts.record([step], 1)) == {}
 
 
 def test_the_database_refuses_to_rewrite_what_happened(engine: Engine) -> None:
