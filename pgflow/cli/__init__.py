@@ -30,6 +30,7 @@ SECTIONS = {
         "workers": ("pgflow.cli.workers", "List the workers."),
     },
     "Check": {
+        "lint": ("pgflow.cli.lint", "Look through workflow code for what breaks its replay."),
         "audit": ("pgflow.cli.audit", "Ask a prepared question about what happened."),
         "doctor": ("pgflow.cli.doctor", "Examine the database and the engine, and say what to do."),
     },
