@@ -127,14 +127,14 @@ class WorkerJournal:
 
     def settled(self) -> bool:
         last = self._last
-        return last is None or (last.done() and last.result() is not None)
+        return last is None or (last.done() and not last.cancelled() and last.result() is not None)
 
     async def flush(self) -> None:
         if self._last is not None:
             await self._answer(self._last)
 
     async def _answer(self, future: asyncio.Future[Any]) -> Any:
-        answer = await asyncio.shield(future)
+        answer = await future
         if answer is None:
             self.lost = True
             raise LeaseGone
@@ -148,7 +148,11 @@ class WorkerJournal:
                     value = effect.step.function(connection, *effect.args, **effect.kwargs)
                     if inspect.isawaitable(value):
                         value = await value
-                return self._kept(await AsyncSession(connection, self._schema).run(self._record(effect.fact(value))))
+                fact = effect.fact(value)
+                recorded = self._kept(await AsyncSession(connection, self._schema).run(self._record(fact)))
+                self._settler.before_commit([fact])
+            self._settler.after_commit([fact])
+            return recorded
         except _AlreadyRecorded as before:
             return before.recorded
 
@@ -157,7 +161,11 @@ class WorkerJournal:
             with self._pools.synchronous().connection() as connection:
                 with within_step(effect.key):
                     value = effect.step.function(connection, *effect.args, **effect.kwargs)
-                return self._kept(Session(connection, self._schema).run(self._record(effect.fact(value))))
+                fact = effect.fact(value)
+                recorded = self._kept(Session(connection, self._schema).run(self._record(fact)))
+                self._settler.before_commit([fact])
+            self._settler.after_commit([fact])
+            return recorded
         except _AlreadyRecorded as before:
             return before.recorded
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Coroutine, Sequence
-from contextvars import copy_context
 from typing import Any
 
 from pgflow.errors import Suspension
-from pgflow.sdk.attempt import within_step
+from pgflow.sdk.attempt import STEP, within_step
 from pgflow.sdk.journal import Commit, Effect, Flush, Invoke, Transact, Wait
 from pgflow.sdk.operations import Operation
 from pgflow.sdk.replay import Replay, place
@@ -24,10 +23,15 @@ async def drive(replay: Replay, operation: Operation) -> Any:
             effect = operation.send(answer) if error is None else operation.throw(error)
         except StopIteration as stop:
             return stop.value
-        if type(effect) is Wait:
-            replay.standing = place()
         try:
-            answer, error = await perform(replay, effect), None
+            if type(effect) is Invoke:
+                answer, error = await invoke(replay, effect), None
+            elif type(effect) is Commit:
+                answer, error = await replay.journal.commit(effect.entry), None
+            else:
+                if type(effect) is Wait:
+                    replay.standing = place()
+                answer, error = await perform(replay, effect), None
         except BaseException as raised:  # noqa: BLE001 (handed to the operation, which decides)
             error = raised
 
@@ -41,7 +45,7 @@ async def perform(replay: Replay, effect: Effect) -> Any:
         case Commit():
             return await journal.commit(effect.entry)
         case Flush():
-            return None if journal.settled() else await journal.flush()
+            return await journal.flush()
         case Wait():
             return await block(replay, effect)
         case Transact():
@@ -60,16 +64,18 @@ async def block(replay: Replay, wait: Wait) -> None:
 async def invoke(replay: Replay, effect: Invoke) -> Any:
     """Call a step's function: async ones here, plain ones in a thread."""
     work = effect.step
-    with within_step(replay.history.prefix + effect.key):
+    token = STEP.set(replay.history.prefix + effect.key)
+    try:
         if work.is_async:
             call: Coroutine[Any, Any, Any] = work.function(*effect.args, **effect.kwargs)
         else:
-            context = copy_context()
-            call = asyncio.to_thread(context.run, work.function, *effect.args, **effect.kwargs)
+            call = asyncio.to_thread(work.function, *effect.args, **effect.kwargs)
         if work.timeout is None:
             return await call
         async with asyncio.timeout(work.timeout):
             return await call
+    finally:
+        STEP.reset(token)
 
 
 class Group:

@@ -27,7 +27,7 @@ class Wait:
     due: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Invoke:
     """To be done: call the function of a step."""
 
@@ -37,7 +37,7 @@ class Invoke:
     key: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Transact:
     """To be done: call the function of a step with a connection, and record its result in the same transaction."""
 
@@ -48,7 +48,7 @@ class Transact:
     fact: Callable[[Any], Fact]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Commit:
     """To be done: write the entry and wait until it is committed; the answer is what the statement says of it."""
 

@@ -8,7 +8,7 @@ from typing import Any, Generic, Literal, TypeVar
 from pgflow.errors import NotRecordable, WorkflowError
 from pgflow.sdk.driving import Group, drive
 from pgflow.sdk.operations import Operation
-from pgflow.sdk.replay import Replay, place
+from pgflow.sdk.replay import Place, Replay
 
 R = TypeVar("R")
 OnError = Literal["raise", "return"]
@@ -17,16 +17,17 @@ OnError = Literal["raise", "return"]
 class Op(Generic[R]):
     """Something asked of a context, to be awaited or handed to `ctx.gather`."""
 
-    __slots__ = ("_name", "_operation", "_replay")
+    __slots__ = ("_name", "_operation", "_place", "_replay")
 
     def __init__(self, replay: Replay, name: str, operation: Operation) -> None:
         self._replay, self._name, self._operation = replay, name, operation
-        replay.unstarted[id(self)] = f"{place()}: ctx.{name}"
+        self._place = Place()
+        replay.unstarted[id(self)] = (name, self._place)
 
     def begin(self, replay: Replay) -> Operation:
         """The operation, to be driven now; each only once."""
         if replay is not self._replay or self._replay.unstarted.pop(id(self), None) is None:
-            raise NotRecordable(f"{place()}: ctx.{self._name} was awaited twice, or belongs to another run")
+            raise NotRecordable(f"{self._place}: ctx.{self._name} was awaited twice, or belongs to another run")
         return self._operation
 
     def __await__(self) -> Generator[Any, Any, R]:
@@ -37,7 +38,7 @@ class Op(Generic[R]):
         operation = self.begin(replay)
         if replay.busy is not None:
             raise NotRecordable(
-                f"{place()}: ctx.{self._name} is awaited while ctx.{replay.busy} is",
+                f"{self._place}: ctx.{self._name} is awaited while ctx.{replay.busy} is",
                 hint="for things beside each other use ctx.gather or ctx.map, not asyncio's",
             )
         replay.busy = self._name

@@ -58,7 +58,8 @@ def step(
         while tries.due is not None and replay.journal.clock() < tries.due:
             yield Wait(due=tries.due)
         replay.go_live(key)
-        yield FLUSH
+        if not replay.journal.settled():
+            yield FLUSH
         timing = _Timing()
         try:
             if in_transaction:

@@ -16,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 import orjson
@@ -33,6 +33,22 @@ MAX_STEPS = 10_000
 MAX_CHILDREN = 100_000
 
 _OWN = __name__.rpartition(".")[0]
+
+
+class Place:
+    """Where in the user's code it was made; as text, file and line."""
+
+    __slots__ = ("_code", "_line")
+
+    def __init__(self) -> None:
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and frame.f_globals.get("__name__", "")[: len(_OWN)] == _OWN:
+            frame = frame.f_back
+        self._code: CodeType | None = None if frame is None else frame.f_code
+        self._line = 0 if frame is None else frame.f_lineno
+
+    def __str__(self) -> str:
+        return "the workflow" if self._code is None else f"{self._code.co_filename}:{self._line}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +90,8 @@ class Replay:
     suspended_at: str | None = None
     """Where the code stood when it was suspended."""
     interrupted: bool = False
-    unstarted: dict[int, str] = field(default_factory=dict)
-    """Operations that were asked for and not awaited: id and place."""
+    unstarted: dict[int, tuple[str, Place]] = field(default_factory=dict)
+    """Operations that were asked for and not awaited: name and place by id."""
     draws: random.Random | None = None
     _occurrences: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     _explicit: set[str] = field(default_factory=set)
@@ -150,8 +166,8 @@ class Replay:
     def problem(self) -> WorkflowError | None:
         """Why the code may not end here, if it may not."""
         if self.unstarted:
-            where = next(iter(self.unstarted.values()))
-            return NotAwaited(f"{where} was never awaited", hint="await it, or hand it to ctx.gather")
+            name, where = next(iter(self.unstarted.values()))
+            return NotAwaited(f"{where}: ctx.{name} was never awaited", hint="await it, or hand it to ctx.gather")
         return None
 
 
@@ -161,9 +177,4 @@ class NotAwaited(WorkflowError):
 
 def place() -> str:
     """Where in the user's code this was called from, as file and line."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and str(frame.f_globals.get("__name__", "")).startswith(_OWN):
-        frame = frame.f_back
-    if frame is None:
-        return "the workflow"
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+    return str(Place())

@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
 
 import pytest
 
 from pgflow.config import Settings
 from pgflow.runtime.executor import Executor
+from pgflow.runtime.leader import Leader
 from pgflow.sdk.async_client import AsyncClient
+from pgflow.sdk.task import Task
 from tests.fixtures.workers import Workers
 from tests.workflows import flows
 
 
+@asynccontextmanager
+async def working(
+    settings: Settings, tasks: Mapping[str, Task[..., Any]], concurrency: int = 8, **weights: float
+) -> AsyncIterator[Executor]:
+    """A worker for these tasks and a leader, in this process, for the length of the block."""
+    executor, leader = Executor(settings, tasks, weights, concurrency), Leader(settings)
+    await executor.register()
+    executor.start()
+    leading = asyncio.create_task(leader.run())
+    try:
+        yield executor
+    finally:
+        leader.finish()
+        await leading
+        await executor.drain(2.0)
+
+
 @pytest.fixture
 def flow_workers(database: Settings) -> Workers:
-    """`async with flow_workers() as executor:` runs the workflows of tests/workflows/flows.py in this process."""
-
-    @asynccontextmanager
-    async def run(*, concurrency: int = 8, **weights: float) -> AsyncIterator[Executor]:
-        flows.CALLS.clear()
-        executor = Executor(database, flows.app.tasks, weights, concurrency)
-        await executor.register()
-        executor.start()
-        try:
-            yield executor
-        finally:
-            await executor.drain(2.0)
-
-    return run
+    """`async with flow_workers() as executor:` runs the workflows of tests/workflows/flows.py here, with a leader."""
+    flows.CALLS.clear()
+    flows.TROUBLE.clear()
+    return partial(working, database, flows.app.tasks)
 
 
 @pytest.fixture
