@@ -16,6 +16,10 @@ _MISSING = (pg.UndefinedTable, pg.InvalidSchemaName, pg.UndefinedFunction, pg.Un
 _OUTAGE_STATES = ("57P", "25006", "53", "08")
 
 
+CONFLICT_TRIES = 5
+"""How often a statement of its own transaction is sent before its conflict is told."""
+
+
 def is_outage(error: BaseException) -> bool:
     """Whether the database, not the statement, is at fault: worth waiting for and trying again elsewhere."""
     if isinstance(error, DatabaseUnavailable | PoolTimeout | OSError):

@@ -40,14 +40,40 @@ class HistoryRow(NamedTuple):
 def history(tasks: Sequence[tuple[int, int]]) -> Call[dict[int, list[HistoryRow]]]:
     """What a replay of each of these (root_id, task_id) must know, as of one instant."""
     params = {"roots": numbers(root for root, _ in tasks), "tasks": numbers(task for _, task in tasks)}
+    return Call("workflow/history", params, _by_task)
 
-    def parse(rows: Rows) -> dict[int, list[HistoryRow]]:
-        found: dict[int, list[HistoryRow]] = defaultdict(list)
-        for row in rows:
-            found[row[0]].append(HistoryRow._make(row[1:]))
-        return found
 
-    return Call("workflow/history", params, parse)
+class Known(NamedTuple):
+    """A workflow that was kept in memory, about to go on.
+
+    Args:
+        root_id: its run.
+        task_id: itself.
+        children: the ids of those it waits for.
+    """
+
+    root_id: int
+    task_id: int
+    children: tuple[int, ...]
+
+
+def news(known: Sequence[Known]) -> Call[dict[int, list[HistoryRow]]]:
+    """What has come to each of these, as of one instant; with a row of type `facts`: how many are recorded."""
+    params = {
+        "roots": numbers(one.root_id for one in known),
+        "tasks": numbers(one.task_id for one in known),
+        "child_roots": numbers(one.root_id for one in known for _ in one.children),
+        "parents": numbers(one.task_id for one in known for _ in one.children),
+        "children": numbers(child for one in known for child in one.children),
+    }
+    return Call("workflow/news", params, _by_task)
+
+
+def _by_task(rows: Rows) -> dict[int, list[HistoryRow]]:
+    found: dict[int, list[HistoryRow]] = defaultdict(list)
+    for row in rows:
+        found[row[0]].append(HistoryRow._make(row[1:]))
+    return found
 
 
 class Signal(NamedTuple):

@@ -1,11 +1,13 @@
-"""The journal of one running workflow: its writes go through the settler, its transactions over users' connections."""
+"""The journal of one running workflow: its writes go through the settler, its transactions over users' pools."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
 import time
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from psycopg import AsyncConnection, Connection
@@ -15,6 +17,7 @@ from pgflow.config import Settings
 from pgflow.db import connect
 from pgflow.db.call import AsyncSession, Call, Session
 from pgflow.engine import facts
+from pgflow.engine.children import Child
 from pgflow.engine.facts import Fact, Recorded
 from pgflow.errors import Suspension
 from pgflow.model import Claimed
@@ -96,6 +99,12 @@ class WorkerJournal:
         self._last: asyncio.Future[Any] | None = None
         self._clock_at = (datetime.now(UTC), time.monotonic())
         self.lost = False
+        self.facts = 0
+        """How many facts were recorded through it."""
+        self.child_ids: dict[str, int] = {}
+        """The ids of children spawned through it, by their steps."""
+        self.hold: Callable[[Wait], Awaitable[None]] | None = None
+        """Keeps the code where it stands; without it, it is left at once."""
 
     def set_clock(self, now: datetime, read_at: float) -> None:
         """Learn the database's clock: what it said, and this process's monotonic time when it was asked. Counting from
@@ -108,12 +117,24 @@ class WorkerJournal:
 
     def put(self, entry: Entry) -> None:
         if self._in_loop():
-            self._last = self._settler.write(entry)
+            self._write(entry)
         else:
             asyncio.run_coroutine_threadsafe(self._put(entry), self._loop).result()
 
     async def _put(self, entry: Entry) -> None:
-        self._last = self._settler.write(entry)
+        self._write(entry)
+
+    def _write(self, entry: Entry) -> asyncio.Future[Any]:
+        self._last = written = self._settler.write(entry)
+        if isinstance(entry, Fact):
+            self.facts += 1
+        elif isinstance(entry, Child):
+            written.add_done_callback(partial(self._spawned, entry.step))
+        return written
+
+    def _spawned(self, step: str, written: asyncio.Future[Any]) -> None:
+        if not written.cancelled() and written.result() is not None:
+            self.child_ids[step] = written.result()
 
     def _in_loop(self) -> bool:
         try:
@@ -122,8 +143,7 @@ class WorkerJournal:
             return False
 
     async def commit(self, entry: Entry) -> Any:
-        self._last = self._settler.write(entry)
-        return await self._answer(self._last)
+        return await self._answer(self._write(entry))
 
     def settled(self) -> bool:
         last = self._last
@@ -178,9 +198,12 @@ class WorkerJournal:
             self.lost = True
             raise LeaseGone
         (answer,) = recorded.values()
+        self.facts += 1
         if not answer.fresh:
             raise _AlreadyRecorded(answer)
         return answer
 
     async def block(self, wait: Wait) -> None:
-        raise Suspended(wait)
+        if self.hold is None:
+            raise Suspended(wait)
+        await self.hold(wait)

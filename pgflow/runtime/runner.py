@@ -203,9 +203,8 @@ class Runner:
         self.running[claimed.task_id] = running
         try:
             if handler.workflow is not None:
-                call = self._on_loop if handler.is_async else self._in_thread
                 return await self._workflows.attempt(
-                    claimed, handler.workflow, call, partial(setattr, running, "replay")
+                    claimed, handler.workflow, self._in_thread, partial(setattr, running, "replay")
                 )
             input = claimed.input if claimed.input is not None else await self._inputs(claimed)
             args, kwargs = handler.signature.decode_arguments(input)
@@ -251,12 +250,6 @@ class Runner:
                 queue=claimed.queue,
             )
         return Settlement(claimed.task_id, claimed.epoch, State.SCHEDULED, delay=UNKNOWN_TASK_DELAY)
-
-    async def _on_loop(
-        self, function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any], timeout: float | None
-    ) -> Any:
-        work = function(*args, **kwargs)
-        return await (work if timeout is None else self._timed(work, timeout))
 
     async def _timed(self, awaitable: Awaitable[Any], timeout: float) -> Any:
         scope = asyncio.timeout(timeout)

@@ -1,7 +1,7 @@
 -- Guarantees: failed and cancelled tasks among these become ready again, with a full allowance of attempts and no
 -- crashes; the outcome is taken back and task.redriven says by whom. Others are left alone. Returns those revived. Runs
 -- as the schema's owner: no other role may delete an outcome.
--- Index: outcome_pkey, task_pkey.
+-- Index: outcome_pkey, task_pkey, inbox_pkey.
 create or replace function pgflow.reopen(roots bigint[], tasks bigint[], by_actor text) returns setof bigint
 language plpgsql
 security definer
@@ -16,6 +16,11 @@ begin
             select r.root_id, r.task_id from unnest(roots, tasks) as r(root_id, task_id) order by r.task_id) r
          where o.root_id = r.root_id and o.task_id = r.task_id and o.state in ('failed', 'cancelled')
         returning o.root_id, o.task_id, o.state
+    ), forgotten as (
+        -- Its counter starts over: one left behind might be cleared away just when the task has read it.
+        delete from pgflow.inbox i where i.ctid = any(array(
+            select c.ctid from reopened o cross join lateral (
+                   select ctid from pgflow.inbox where task_id = o.task_id for update) c))
     ), told as (
         insert into pgflow.event (root_id, task_id, type, at, actor, data)
         select o.root_id, o.task_id, 'task.redriven', pgflow.now(), by_actor, jsonb_build_object('was', o.state)

@@ -1,5 +1,6 @@
 -- Guarantees: each of these workflows is told, once, to cancel itself: by an event in its history, and by being made to
--- look. Where it is running, its worker is told through the heart. One that is just moving looks anyway.
+-- look. It arrives a million times: more than it can be waiting for, now or when it is just about to; a workflow that
+-- can be told so never sleeps outside of its inbox. Where it is running, its worker is told through the heart.
 -- Index: task_pkey, outcome_pkey, delayed_pkey, inbox_pkey, parked_pkey, lease_pkey, event_mark.
 with asked as materialized (
     select a.root_id, a.task_id
@@ -30,7 +31,7 @@ with asked as materialized (
 select a.task_id,
        (select pgflow.make_ready(array_agg(m.task_id), array_agg(m.root_id), array_agg(m.attempt), array_agg(m.crashes))
           from moved m having count(*) > 0),
-       (select pgflow.arrive(array_agg(b.task_id order by b.task_id), null, array_fill(1, array[count(*)::integer]),
-                             null, null, null, null) from asked b),
+       (select pgflow.arrive(array_agg(b.task_id order by b.task_id), null,
+                             array_fill(1000000, array[count(*)::integer]), null, null, null, null) from asked b),
        (select count(pg_notify('pgflow.control', '')) from (select 1 from to_tell limit 1) once)
   from asked a
