@@ -22,7 +22,7 @@ from bench.worker import HOME
 from pgflow.config import Settings
 from pgflow.db import connect
 from pgflow.db.call import AsyncSession, Call
-from pgflow.engine.enqueue import Enqueued, Request, Spec, enqueue_plain
+from pgflow.engine.enqueue import Request, Spec, enqueue_plain
 
 PROBE = Spec("bench.probe", QUEUE)
 PROCESSES = 2
@@ -33,9 +33,9 @@ def probe_request() -> Request:
     return Request(PROBE, b'{"sent":%.6f}' % time.time())
 
 
-def single(*, wake: bool) -> Call[Enqueued | None]:
+def single(*, wake: bool) -> Call[int | None]:
     """One no-op task."""
-    return enqueue_plain([Request(NOOP, b"{}")], wake=wake)
+    return enqueue_plain(Request(NOOP, b"{}"), wake=wake)
 
 
 async def _connect(settings: Settings) -> AsyncSession:
@@ -50,7 +50,7 @@ async def _client(session: AsyncSession, seconds: float, kind: str, wake: bool) 
     fixed = single(wake=wake)
     count, end = 0, time.monotonic() + seconds
     while time.monotonic() < end:
-        await session.run(fixed if kind == "noop" else enqueue_plain([probe_request()], wake=wake))
+        await session.run(fixed if kind == "noop" else enqueue_plain(probe_request(), wake=wake))
         count += 1
     return count
 

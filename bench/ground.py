@@ -11,7 +11,7 @@ from pgflow.db import connect, partitions
 from pgflow.db.call import Session
 from pgflow.engine import enqueue
 
-FILL = 2_000
+FILL = 1_000
 NOOP = enqueue.Spec("bench.noop", QUEUE)
 _HISTORY = "truncate pgflow.task, pgflow.outcome, pgflow.event"
 _CLEAR = """truncate pgflow.ready, pgflow.lease, pgflow.delayed, pgflow.inbox, pgflow.task, pgflow.outcome,
@@ -52,11 +52,11 @@ class Ground:
     def fill(self, tasks: int) -> float:
         """Enqueue that many no-op tasks, waking nobody. Returns the seconds it took."""
         started = time.perf_counter()
-        whole = enqueue.enqueue_plain([enqueue.Request(NOOP, b"{}")] * FILL, wake=False)
+        whole = enqueue.enqueue([enqueue.Request(NOOP, b"{}")] * FILL, wake=False)
         for _ in range(tasks // FILL):
             self.session.run(whole)
         if rest := tasks % FILL:
-            self.session.run(enqueue.enqueue_plain([enqueue.Request(NOOP, b"{}")] * rest, wake=False))
+            self.session.run(enqueue.enqueue([enqueue.Request(NOOP, b"{}")] * rest, wake=False))
         return time.perf_counter() - started
 
     def events(self) -> int:

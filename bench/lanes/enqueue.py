@@ -125,7 +125,7 @@ def run(ground: Ground, options: Options) -> Result:
         {"worker": None, "postgres": statistics.median(cpu["postgres"] for cpu, _ in costs)},
         statistics.median(wal for _, wal in costs),
         {"tasks": tasks, "rounds": rounds, "many": "Client.enqueue_many, one transaction",
-         "floor": "the same statement, 2,000 tasks each, one bare connection", "one": f"{ones} times Client.enqueue",
+         "floor": "the same statement, 1,000 tasks each, one bare connection", "one": f"{ones} times Client.enqueue",
          "clients": f"singly for {seconds:g} s, one worker running what they send",
          "driver": "pgbench" if pgbench.program() else "Python"},
         {"many": spread(manys, 0), "floor": spread(floors, 0), "one": spread(singles, 0),

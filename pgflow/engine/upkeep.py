@@ -56,5 +56,8 @@ def sweeps() -> list[Call[None]]:
         Call("housekeeping/idle", {}, lambda _: None),
         Call("housekeeping/inbox", {}, lambda _: None),
         Call("housekeeping/keys", {}, lambda _: None),
+        Call("housekeeping/paused", {}, lambda _: None),
+        Call("housekeeping/parked", {}, lambda _: None),
+        Call("housekeeping/progress", {}, lambda _: None),
         Call("housekeeping/workers", {}, lambda _: None),
     ]

@@ -6,7 +6,8 @@ trip. Slow handlers so get no prefetch, and quick ones hundreds.
 Waiting: while there is work it claims again as room appears and is woken by nobody. Once a claim comes back empty it
 polls for a few milliseconds more, then says that it is idle and looks once more. Looks follow at growing distances,
 because a transaction that enqueued before it saw the idle row may commit after; then the slow safety poll. A
-notification makes the claim connection's socket readable, so no further connection listens.
+notification makes the claim connection's socket readable, so no further connection listens; one that arrives during a
+statement is taken in with its answer, and then no socket tells of it any more: `_notified` does.
 
 The truth is polling; a notification only shortens the wait. Every `SELF_TEST` seconds of idleness the worker notifies
 itself over its other connection; if it does not hear that, it is deaf (a pooler, a half-open socket): the connection
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -25,6 +27,7 @@ import structlog
 from pgflow.config import Settings
 from pgflow.db.listening import listen
 from pgflow.engine import leases, workers
+from pgflow.errors import PgflowError
 from pgflow.model import Claimed
 from pgflow.runtime.floors import Floors
 from pgflow.runtime.lanes import LaneOrder
@@ -41,9 +44,15 @@ SPIN = (0.0005, 0.001, 0.002, 0.003)
 SETTLING_DOWN = (0.004, 0.02, 0.1, 0.5)
 """Rests between its looks after it said it is idle."""
 SELF_TEST = 15.0
+TEST = "test"
+"""What a notification that nobody needs to act on carries (see sql/worker/notify)."""
 HEARING_TIME = 5.0
 DEAF_POLL = 0.25
 WAKE_OTHERS = 0.05
+STANDS = 4
+"""How many safety polls an idle row stands; unless it is consumed, it is written anew only when it would not see the
+next."""
+MARGIN = 2.0
 MAX_UNSETTLED = 4 * MAX_CLAIM
 
 
@@ -73,13 +82,15 @@ class Fetcher(Service):
         self._test_sent = 0.0
         self.heard = True
         self._idle = False
-        self._notified = False
+        self._notified = False  # since the last claim was sent
+        self._stands_until = 0.0
 
     async def _listen(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        self._stands_until = 0.0  # who consumed the row meanwhile was not heard
         await listen(connection, self.channel, self._hear)
 
-    def _hear(self, _: psycopg.Notify) -> None:
-        self._notified = True
+    def _hear(self, notification: psycopg.Notify) -> None:
+        self._notified |= notification.payload != TEST
         self._test_sent = 0.0
         if not self.heard:
             log.info("notifications are heard again")
@@ -102,10 +113,11 @@ class Fetcher(Service):
         if len(claimed) > limit:
             raise AssertionError(f"a claim of {limit} returned {len(claimed)} tasks")
         if not claimed:
+            rest = 0.0 if self._notified else await self._nothing()
             if self._notified:  # what it told of may have been committed after this claim's snapshot: look again
-                self._dry = min(self._dry, len(SPIN))
+                self._dry = min(self._dry, len(SPIN))  # and settle down again
                 return 0.0
-            return await self._nothing()
+            return rest
         self._dry = 0
         took = time.monotonic() - now
         self._round_trip += 0.2 * (took - self._round_trip)
@@ -144,13 +156,14 @@ class Fetcher(Service):
         if dry <= len(SETTLING_DOWN):
             return SETTLING_DOWN[dry - 1]
         await self._self_test()
-        await self._announce()
+        if time.monotonic() + self._settings.safety_poll + MARGIN > self._stands_until:
+            await self._announce()
         return self._settings.safety_poll if self.heard else DEAF_POLL
 
     async def _announce(self) -> None:
-        # Twice the poll and some more: the row still stands when the next one takes its place.
-        rest = 2 * self._settings.safety_poll + 2.0
-        await self.link.run(workers.idle(self._lanes.queues, self.channel, rest))
+        now, stands = time.monotonic(), STANDS * self._settings.safety_poll + MARGIN
+        await self.link.run(workers.idle(self._lanes.queues, self.channel, stands))
+        self._stands_until = now + stands
 
     async def _self_test(self) -> None:
         now = time.monotonic()
@@ -170,11 +183,7 @@ class Fetcher(Service):
             await asyncio.sleep(0)
             self._woken.clear()
             return
-        await self.rest_on(self.link.descriptor() if self._idle else None, seconds, self._readable)
-
-    def _readable(self) -> None:
-        self._dry = min(self._dry, len(SPIN))  # it may be a wake-up: look, and settle down again
-        self._woken.set()
+        await self.rest_on(self.link.descriptor() if self._idle else None, seconds, self.wake)
 
     async def fetch_input(self, claimed: Claimed) -> dict[str, Any]:
         """The input of a task whose input did not travel with the claim."""
@@ -182,5 +191,8 @@ class Fetcher(Service):
         return found[claimed.task_id]
 
     async def stop(self) -> None:
-        """Close the connection."""
+        """Ask to be woken no more, so that others are, and close the connection."""
+        if self.link.descriptor() is not None and time.monotonic() < self._stands_until:
+            with suppress(PgflowError, psycopg.Error):
+                await self.link.run(workers.idle(self._lanes.queues, self.channel, 0.0))
         await self.link.close()

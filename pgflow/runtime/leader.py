@@ -43,7 +43,10 @@ CANDIDACY = 3.0
 BUSY_TICK = 1.0
 SAFETY_TICK = 5.0
 SETTLING_DOWN = (0.004, 0.02, 0.1, 0.5)
-SEEN = 5.0
+STANDS = 22.0
+"""Seconds that its idle row stands; unless it is consumed, it is written anew only when it would not see the next
+tick."""
+SEEN = 15.0
 
 
 class Leader(Service):
@@ -67,11 +70,15 @@ class Leader(Service):
         self._housekeeper: asyncio.Task[None] | None = None
         self._seq = -1
         self._looks = 0
-        self._announce_again = False
+        self._heard = False  # a notification, since the tick began
+        self._stands_until = 0.0
         self._seen_at = 0.0
 
     async def _listen(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        await listen(connection, self.channel)
+        await listen(connection, self.channel, self._hear)
+
+    def _hear(self, _: psycopg.Notify) -> None:
+        self._heard = True
 
     async def tick(self) -> float:
         """Stand for election, or do what is due."""
@@ -79,8 +86,13 @@ class Leader(Service):
             await self._resign("lost its connection")
         if self.term is None and not await self._elected():
             return CANDIDACY
+        self._heard = False
         try:
-            return await self._lead()
+            rest = await self._lead()
+            if self._heard:  # in the middle of a statement, so the socket tells of it no more
+                self._looks = 0
+                return 0.0
+            return rest
         except BaseException:
             await self._resign("failed")
             raise
@@ -94,6 +106,7 @@ class Leader(Service):
         self._reaper.begin()
         self._stragglers.begin()
         self._seq = -1
+        self._looks = 0
         self._housekeeper = asyncio.create_task(self._housekeeping.run())
         return True
 
@@ -133,14 +146,12 @@ class Leader(Service):
         """Say that we rest, then look again at growing distances, then rest until something falls due."""
         instants = [instant for instant in (pulse.due, self._reaper.next(pulse)) if instant is not None]
         rest = min([longest, *(max(0.0, instant - pulse.now) for instant in instants)])
-        if self._looks == 0 or self._announce_again:
-            self._announce_again = False
-            await self.link.run(workers.idle([leadership.LEADER_QUEUE], self.channel, 2 * SAFETY_TICK + 2.0))
+        now = asyncio.get_running_loop().time()
+        if self._looks == 0 or now + 2 * SAFETY_TICK > self._stands_until:
+            await self.link.run(workers.idle([leadership.LEADER_QUEUE], self.channel, STANDS))
+            self._stands_until = now + STANDS
         looks, self._looks = self._looks, self._looks + 1
-        if looks < len(SETTLING_DOWN):
-            return min(rest, SETTLING_DOWN[looks])
-        self._announce_again = rest >= longest
-        return rest
+        return min(rest, SETTLING_DOWN[looks]) if looks < len(SETTLING_DOWN) else rest
 
     async def rest(self, seconds: float) -> None:
         """Wait for the time, for `wake`, or for a notification."""

@@ -13,12 +13,14 @@ import psycopg
 from pgflow.config import Settings
 from pgflow.db import connect
 from pgflow.db.call import AsyncSession, Call
-from pgflow.db.failures import translated
+from pgflow.db.failures import CONFLICT_TRIES, is_conflict, translated
 from pgflow.engine import control, inspection, limits
 from pgflow.engine.enqueue import Request
 from pgflow.engine.limits import Limit
+from pgflow.engine.runs import Standing
 from pgflow.model import State
 from pgflow.sdk import run_verbs, verbs
+from pgflow.sdk.checking import Recorded
 from pgflow.sdk.client import Client, Tasks
 from pgflow.sdk.foreign import async_connection
 from pgflow.sdk.task import Task
@@ -64,9 +66,15 @@ class AsyncClient:
         if self._connection is not None:
             return await AsyncSession(self._connection, self._settings.schema_name).run(call)
         pool = await self._require_pool()
-        with translated():
-            async with pool.connection() as connection:
-                return await AsyncSession(connection, self._settings.schema_name).run(call)
+        for left in range(CONFLICT_TRIES - 1, -1, -1):
+            try:
+                with translated():
+                    async with pool.connection() as connection:
+                        return await AsyncSession(connection, self._settings.schema_name).run(call)
+            except psycopg.Error as error:
+                if not left or not is_conflict(error):
+                    raise
+        raise AssertionError
 
     async def _require_pool(self) -> Any:
         if self._pool is None:
@@ -108,7 +116,7 @@ class AsyncClient:
         asked = verbs.asked(requests)
         own = self._connection is None
         parts = asked.parts if own else list(asked.parts)  # making them may use the caller's connection
-        calls = verbs.enqueue_all(parts, actor=self._actor, own_transaction=own and asked.short, wake=wake)
+        calls = verbs.enqueue_all(parts, actor=self._actor, own_transaction=own, short=asked.short, wake=wake)
         if asked.plain:
             return [handle for call in calls for handle in await self._run(call)]
         if self._connection is not None:
@@ -131,8 +139,39 @@ class AsyncClient:
         shown = self._tasks.get((await self.show(task_id))["name"]) if self._tasks else None
         return verbs.value(task_id, outcome, shown)  # type: ignore[no-any-return]
 
-    async def cancel(self, *task_ids: int) -> list[int]:
-        return await self._drive(verbs.cancel(task_ids, actor=self._actor))
+    async def cancel(self, *task_ids: int, force: bool = False) -> list[int]:
+        return await self._drive(verbs.cancel(task_ids, force=force, actor=self._actor))
+
+    async def pause(self, *runs: Handle[Any] | int) -> list[int]:
+        return await self._drive(run_verbs.pause(runs, actor=self._actor))
+
+    async def resume(self, *runs: Handle[Any] | int) -> list[int]:
+        return await self._drive(run_verbs.resume(runs, actor=self._actor))
+
+    async def rerun(
+        self,
+        run: Handle[Any] | int,
+        *,
+        set: Mapping[str, Any] | None = None,  # noqa: A002 (as on the command line)
+        input: Mapping[str, Any] | None = None,
+    ) -> Handle[Any]:
+        return await self._drive(run_verbs.fork(run, None, set, input, self._tasks, actor=self._actor))
+
+    async def fork(
+        self,
+        run: Handle[Any] | int,
+        *,
+        from_step: str,
+        set: Mapping[str, Any] | None = None,  # noqa: A002 (as on the command line)
+        input: Mapping[str, Any] | None = None,
+    ) -> Handle[Any]:
+        return await self._drive(run_verbs.fork(run, from_step, set, input, self._tasks, actor=self._actor))
+
+    async def recorded(self, run: Handle[Any] | int) -> Recorded:
+        return await self._drive(run_verbs.recorded(run))
+
+    async def standing(self, run: Handle[Any] | int) -> list[Standing]:
+        return await self._drive(run_verbs.standing(run))
 
     async def redrive(self, *task_ids: int) -> list[int]:
         return await self._drive(verbs.redrive(task_ids, actor=self._actor))
@@ -143,8 +182,8 @@ class AsyncClient:
     async def show(self, task_id: int) -> Mapping[str, Any]:
         return await self._drive(verbs.show(task_id))
 
-    async def history(self, task_id: int) -> list[dict[str, Any]]:
-        return await self._drive(verbs.history(task_id))
+    async def history(self, task_id: int, *, task: int | None = None, limit: int | None = None) -> list[dict[str, Any]]:
+        return await self._drive(verbs.history(task_id, task=task, limit=limit))
 
     async def tasks(
         self, *, roots_only: bool = False, state: State | str | None = None, name: str | None = None,

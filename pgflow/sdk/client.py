@@ -12,12 +12,14 @@ import psycopg
 from pgflow.config import Settings
 from pgflow.db import connect
 from pgflow.db.call import Call, Session
-from pgflow.db.failures import translated
+from pgflow.db.failures import CONFLICT_TRIES, is_conflict, translated
 from pgflow.engine import control, inspection, limits
 from pgflow.engine.enqueue import Request
 from pgflow.engine.limits import Limit
+from pgflow.engine.runs import Standing
 from pgflow.model import State
 from pgflow.sdk import run_verbs, verbs
+from pgflow.sdk.checking import Recorded
 from pgflow.sdk.foreign import sync_connection
 from pgflow.sdk.task import Task
 from pgflow.sdk.verbs import Handle, Rest, Steps
@@ -69,8 +71,14 @@ class Client:
     def _run(self, call: Call[R]) -> R:
         if self._connection is not None:
             return Session(self._connection, self._settings.schema_name).run(call)
-        with translated(), self._require_pool().connection() as connection:
-            return Session(connection, self._settings.schema_name).run(call)
+        for left in range(CONFLICT_TRIES - 1, -1, -1):
+            try:
+                with translated(), self._require_pool().connection() as connection:
+                    return Session(connection, self._settings.schema_name).run(call)
+            except psycopg.Error as error:  # a deadlock, say: nothing of it happened
+                if not left or not is_conflict(error):
+                    raise
+        raise AssertionError
 
     def _require_pool(self) -> Any:
         if self._pool is None:
@@ -148,7 +156,7 @@ class Client:
         asked = verbs.asked(requests)
         own = self._connection is None
         parts = asked.parts if own else list(asked.parts)  # making them may use the caller's connection
-        calls = verbs.enqueue_all(parts, actor=self._actor, own_transaction=own and asked.short, wake=wake)
+        calls = verbs.enqueue_all(parts, actor=self._actor, own_transaction=own, short=asked.short, wake=wake)
         if asked.plain:
             return [handle for call in calls for handle in self._run(call)]
         if self._connection is not None:
@@ -178,9 +186,98 @@ class Client:
         shown = self._tasks.get(self.show(task_id)["name"]) if self._tasks else None
         return verbs.value(task_id, outcome, shown)  # type: ignore[no-any-return]
 
-    def cancel(self, *task_ids: int) -> list[int]:
-        """Cancel tasks and, of runs, all that is in them. Returns those this call cancelled."""
-        return self._drive(verbs.cancel(task_ids, actor=self._actor))
+    def cancel(self, *task_ids: int, force: bool = False) -> list[int]:
+        """Cancel tasks and, of runs, all that is in them. Returns those this call cancelled.
+
+        A workflow that has registered something with `ctx.compensate` or `ctx.on_cancel` is told to cancel itself: it
+        does that first, ends as cancelled by itself, and is neither waited for nor among those returned.
+
+        Args:
+            *task_ids: runs or tasks.
+            force: cancel even those outright; nothing is undone.
+        """
+        return self._drive(verbs.cancel(task_ids, force=force, actor=self._actor))
+
+    def pause(self, *runs: Handle[Any] | int) -> list[int]:
+        """Pause runs: what is ready in them, and what becomes ready, is parked until they are resumed. What is running
+        goes on until it suspends or ends; timers go on counting. Returns those that were not paused before.
+
+        Raises:
+            NotFound: there is no such run.
+            ArgumentError: it is a task of a run: a run is paused as a whole.
+        """
+        return self._drive(run_verbs.pause(runs, actor=self._actor))
+
+    def resume(self, *runs: Handle[Any] | int) -> list[int]:
+        """Let runs go on: what is parked in them is ready again, be it paused or in need of attention, once its code is
+        mended; should it not be, it is parked again. A task of a run may be given if it needs attention. Returns those
+        for which there was something to resume.
+
+        Raises:
+            NotFound: there is no such run or task.
+        """
+        return self._drive(run_verbs.resume(runs, actor=self._actor))
+
+    def rerun(
+        self,
+        run: Handle[Any] | int,
+        *,
+        set: Mapping[str, Any] | None = None,  # noqa: A002 (as on the command line)
+        input: Mapping[str, Any] | None = None,
+    ) -> Handle[Any]:
+        """Start a new run like this one: name, input, queue, priority, retry policy, time-out, slot and tags.
+
+        Args:
+            run: the old one, or a task of one.
+            set: changes to its input by path, as in `{"input.order.amount": 5}`.
+            input: another input: all arguments by name.
+
+        Raises:
+            NotFound: there is no such run.
+            ArgumentError: a path leads nowhere, or the arguments do not fit.
+        """
+        return self._drive(run_verbs.fork(run, None, set, input, self._tasks, actor=self._actor))
+
+    def fork(
+        self,
+        run: Handle[Any] | int,
+        *,
+        from_step: str,
+        set: Mapping[str, Any] | None = None,  # noqa: A002 (as on the command line)
+        input: Mapping[str, Any] | None = None,
+    ) -> Handle[Any]:
+        """Start a new run that takes over what this one had recorded before a step, and does that step anew.
+
+        Children that were spawned before and have ended are taken over with their results; what undid the old run
+        (`ctx.compensate`) is not.
+
+        Args:
+            run: the old one, whatever state it is in; or a workflow in it.
+            from_step: what the step is recorded under, as in `charge` or `charge#2`; or a child's name in it.
+            set: changes to its input by path, as in `{"input.order.amount": 5}`.
+            input: another input: all arguments by name.
+
+        Raises:
+            NotFound: there is no such run, or it has recorded no such step.
+            ArgumentError: a path leads nowhere, or the arguments do not fit.
+        """
+        return self._drive(run_verbs.fork(run, from_step, set, input, self._tasks, actor=self._actor))
+
+    def recorded(self, run: Handle[Any] | int) -> Recorded:
+        """All that a rehearsal of a workflow against other code needs: see `pgflow.sdk.checking.Checker`.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        return self._drive(run_verbs.recorded(run))
+
+    def standing(self, run: Handle[Any] | int) -> list[Standing]:
+        """What keeps a run, or a task: that it is paused, what is parked in it, unfinished children, timers.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        return self._drive(run_verbs.standing(run))
 
     def redrive(self, *task_ids: int) -> list[int]:
         """Revive failed and cancelled tasks with a full allowance of attempts. Returns those revived."""
@@ -194,9 +291,15 @@ class Client:
         """Everything about one task."""
         return self._drive(verbs.show(task_id))
 
-    def history(self, task_id: int) -> list[dict[str, Any]]:
-        """What happened to a task, or in a run."""
-        return self._drive(verbs.history(task_id))
+    def history(self, task_id: int, *, task: int | None = None, limit: int | None = None) -> list[dict[str, Any]]:
+        """What happened to a task, or in a run, in order.
+
+        Args:
+            task_id: the run or the task.
+            task: only what happened to this task of the run.
+            limit: only the last so many events.
+        """
+        return self._drive(verbs.history(task_id, task=task, limit=limit))
 
     def tasks(
         self, *, roots_only: bool = False, state: State | str | None = None, name: str | None = None,

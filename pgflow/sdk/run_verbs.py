@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 from pgflow.codec import encode
-from pgflow.engine import workflows
-from pgflow.errors import ArgumentError
+from pgflow.engine import inspection, runs, workflows
+from pgflow.engine.enqueue import BULKY
+from pgflow.errors import ArgumentError, NotFound
+from pgflow.sdk.checking import Recorded
 from pgflow.sdk.environment import check_sent
-from pgflow.sdk.verbs import Handle, Steps, find
+from pgflow.sdk.forking import Taken, edited, taken_over
+from pgflow.sdk.task import Task
+from pgflow.sdk.verbs import MAX_ROUNDS, Handle, Rest, Steps, find, show
 
 
 def id_of(run: int | Handle[Any]) -> int:
@@ -29,3 +36,98 @@ def told(run: int | Handle[Any]) -> Steps[dict[str, Any] | None]:
     (found,) = yield from find([id_of(run)])
     told: dict[str, Any] | None = yield workflows.told(found.root_id, found.task_id)
     return told
+
+
+def pause(given: tuple[int | Handle[Any], ...], *, actor: str | None) -> Steps[list[int]]:
+    """Pause these runs. Returns those that were not paused before.
+
+    What is just moving when it is looked for is missed, so it goes round until it meets nothing more; what is claimed
+    in between runs until it suspends or ends, like all that is running.
+    """
+    found = yield from find([id_of(run) for run in given])
+    for task in found:
+        if task.task_id != task.root_id:
+            raise ArgumentError(
+                f"{task.task_id} is no run, but a task of run {task.root_id}", hint="a run is paused as a whole"
+            )
+    paused: list[int] = yield runs.pause([task.root_id for task in found], actor=actor)
+    for run in paused:
+        for _ in range(MAX_ROUNDS):
+            met = 0
+            last: int | None = 0
+            while last is not None:
+                last, parked = yield runs.park(run, last, actor=actor)
+                met += parked
+            if not met:
+                break
+            yield Rest(0.005)
+    return paused
+
+
+def resume(given: tuple[int | Handle[Any], ...], *, actor: str | None) -> Steps[list[int]]:
+    """Let these runs go on that are paused, with all that is parked in them; and these tasks that need attention.
+    Returns those of what was given for which that changed something."""
+    found = yield from find([id_of(run) for run in given])
+    roots = [task.root_id for task in found if task.task_id == task.root_id]
+    others = [task.task_id for task in found if task.task_id != task.root_id]
+    resumed: set[int] = set((yield runs.resume(roots, actor=actor)))
+    seen: set[int] = set()  # should somebody pause a run again meanwhile, its tasks would come up for ever
+    while not seen.issuperset(moved := dict((yield runs.unpark(roots, others, actor=actor)))):
+        seen |= moved.keys()
+        resumed.update(task if task in others else root for task, root in moved.items())
+    return [task.task_id for task in found if task.task_id in resumed]
+
+
+def fork(
+    run: int | Handle[Any], step: str | None, changes: Mapping[str, Any] | None, input: Mapping[str, Any] | None,
+    tasks: Mapping[str, Task[..., Any]], *, actor: str | None,
+) -> Steps[Handle[Any]]:  # fmt: skip
+    """Start a run like this one; with a step, from what it had recorded before that. One statement writes it all."""
+    if changes and input is not None:
+        raise ArgumentError("set and input exclude each other")
+    (found,) = yield from find([id_of(run)])
+    old = yield inspection.task(found.root_id, found.task_id)
+    if old is None:
+        old = yield inspection.task(found.root_id, found.task_id)  # it was just moving from one place to another
+    if old is None:
+        raise NotFound(f"task {found.task_id} is moving; look again")
+    taken = Taken()
+    if step is not None:
+        histories = yield workflows.history([(found.root_id, found.task_id)])
+        taken = taken_over(histories.get(found.task_id, []), step)
+    arguments = edited(old["input"] if taken.input is None else taken.input, changes or {})
+    if input is not None:
+        arguments = dict(input)
+    text = encode(arguments)
+    task = tasks.get(old["name"])
+    if task is not None:
+        task.signature.decode_arguments(orjson.loads(text))
+    names = {"set": changes or ({"input": input} if input is not None else None)}
+    data = encode({"from": found.task_id, "step": step} | {name: said for name, said in names.items() if said})
+    size = len(text) if len(text) > BULKY else None
+    copy = runs.Copy(
+        found.root_id, found.task_id, text, size, data, taken.prefix, taken.events, taken.children
+    )  # fmt: skip
+    id = yield runs.fork(copy, actor=actor)
+    if id is None:
+        raise NotFound(f"there is no task {found.task_id} any more", hint="its history was dropped just now")
+    return Handle(id)
+
+
+def recorded(run: int | Handle[Any]) -> Steps[Recorded]:
+    """All that a rehearsal needs."""
+    (found,) = yield from find([id_of(run)])
+    shown = yield from show(found.task_id)
+    histories = yield workflows.history([(found.root_id, found.task_id)])
+    rows = histories.get(found.task_id, [])
+    return Recorded(
+        found.task_id, found.root_id, shown["name"], shown["state"], shown["input"], rows, shown["output"],
+        shown["error"],
+    )  # fmt: skip
+
+
+def standing(run: int | Handle[Any]) -> Steps[list[runs.Standing]]:
+    """What keeps it."""
+    (found,) = yield from find([id_of(run)])
+    things: list[runs.Standing] = yield runs.standing(found.root_id, found.task_id)
+    return things

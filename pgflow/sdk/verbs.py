@@ -12,13 +12,17 @@ from itertools import chain, islice
 from typing import Any, Generic, TypeVar
 
 from pgflow.db.call import Call, Rows
-from pgflow.engine import control, inspection, limits
+from pgflow.engine import control, inspection, limits, workflows
+from pgflow.engine import runs as engine_runs
 from pgflow.engine.enqueue import Enqueued, Request, batches, enqueue, enqueue_plain, is_plain, supersede
-from pgflow.errors import ArgumentError, NotFound, ResultTimeout, TaskCancelled, TaskFailed
+from pgflow.errors import ArgumentError, NotFound, PgflowError, ResultTimeout, TaskCancelled, TaskFailed
 from pgflow.model import Outcome, State
 from pgflow.sdk.task import Task, check_queue
 
 R = TypeVar("R")
+
+MAX_ROUNDS = 200
+"""How often a verb that must meet every task where it stands goes round: about a minute and a half."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +82,25 @@ def enqueue_one(request: Request, *, actor: str | None, own_transaction: bool) -
 
 
 def enqueue_all(
-    parts: Iterable[Sequence[Request]], *, actor: str | None, own_transaction: bool, wake: bool
+    parts: Iterable[Sequence[Request]], *, actor: str | None, own_transaction: bool, short: bool, wake: bool
 ) -> Iterator[Call[list[Handle[Any]]]]:
-    """The calls that write all of these tasks, each made when it is about to be sent; the handles come in order."""
+    """The calls that write all of these tasks, each made when it is about to be sent; the handles come in order.
+
+    Even a transaction of our own may last, unless it is short. Limited queues are then admitted from at its end:
+    nobody else's task of such a queue can end while its limit is locked.
+    """
+    queues: set[str] = set()
     for part in parts:
         if any(request.supersede for request in part):
-            freed = supersede(part, actor=actor)
-            yield Call(freed.name, freed.params, lambda _: [])
-        yield _handles(enqueue(part, actor=actor, own_transaction=own_transaction, wake=wake))
+            yield _nothing(supersede(part, actor=actor))
+        yield _handles(enqueue(part, actor=actor, own_transaction=own_transaction and short, wake=wake))
+        queues.update({request.spec.queue for request in part})
+    if own_transaction and not short:
+        yield _nothing(limits.admit(sorted(queues)))
+
+
+def _nothing(call: Call[int]) -> Call[list[Handle[Any]]]:
+    return Call(call.name, call.params, lambda _: [])
 
 
 def _handles(call: Call[Enqueued]) -> Call[list[Handle[Any]]]:
@@ -96,9 +111,9 @@ def _handles(call: Call[Enqueued]) -> Call[list[Handle[Any]]]:
     return Call(call.name, call.params, parse)
 
 
-def find(task_ids: Sequence[int]) -> Steps[list[control.Located]]:
-    """Where these tasks are to be found, or NotFound."""
-    found: list[control.Located] = yield control.locate(task_ids)
+def find(task_ids: Sequence[int], *, guards: bool = False) -> Steps[list[control.Located]]:
+    """Where these tasks are to be found and, when asked, which are guarded; or NotFound."""
+    found: list[control.Located] = yield control.locate(task_ids, guards=guards)
     missing = sorted(set(task_ids) - {task.task_id for task in found})
     if missing:
         raise NotFound(
@@ -108,31 +123,86 @@ def find(task_ids: Sequence[int]) -> Steps[list[control.Located]]:
     return found
 
 
-def cancel(task_ids: Sequence[int], *, actor: str | None) -> Steps[list[int]]:
+def cancel(task_ids: Sequence[int], *, force: bool = False, actor: str | None) -> Steps[list[int]]:
     """Cancel these tasks and, of runs, everything in them. Returns those that this call cancelled.
+
+    A guarded workflow, which has registered something to be undone, is only told: it undoes that and ends by itself,
+    and is not waited for. Nor is what it spawns from then on touched. With `force` it is cancelled like any other.
+    """
+    found = yield from find(list(dict.fromkeys(task_ids)), guards=not force)
+    runs = [task.root_id for task in found if task.task_id == task.root_id]
+    if runs:
+        yield engine_runs.resume(runs, actor=actor)  # a run that is paused could not clean up
+    told: set[int] = set()
+    cancelled = yield from _cancel_those(found, told, force, actor)
+    for run in runs:
+        upto = None
+        if not force:
+            yield from _cancel_family(run, told, None, False, actor)
+            upto = yield engine_runs.newest()
+        cancelled += yield from _cancel_family(run, told, upto, True, actor, force)
+    return cancelled
+
+
+def _cancel_family(
+    run: int, told: set[int], upto: int | None, outright: bool, actor: str | None, force: bool = False
+) -> Steps[list[int]]:
+    """Go through what is unfinished in a run, until only guarded ones are left; or once, to tell those."""
+    cancelled: list[int] = []
+    for _ in range(MAX_ROUNDS):
+        before, met = engine_runs.MAX_ID, 0
+        while True:
+            page: list[int] = yield engine_runs.unfinished(run, before=before, upto=upto)
+            if not page:
+                break
+            before = page[-1]
+            found: list[control.Located] = yield control.locate([id for id in page if id not in told], guards=not force)
+            if not outright:
+                yield from _tell(found, told, actor)
+            else:
+                met += sum(1 for task in found if not task.final)
+                cancelled += yield from _cancel_those(found, told, force, actor)
+        if not (outright and met):
+            return cancelled
+    raise _restless(run)
+
+
+def _cancel_those(found: list[control.Located], told: set[int], force: bool, actor: str | None) -> Steps[list[int]]:
+    """Tell those that are guarded, and cancel the others.
 
     One pass misses a task that is just moving from one place to another, so it repeats with a new snapshot until each
     id was moved or has an outcome.
     """
     cancelled: list[int] = []
-    found = yield from find(list(dict.fromkeys(task_ids)))
-    runs = [task.root_id for task in found if task.task_id == task.root_id]
-    left = [task.task_id for task in found if not task.final]
     rest = 0.0
-    while True:
-        if left:
-            moved: list[int] = yield control.cancel(left, actor=actor)
-            cancelled += moved
-            found = yield control.locate(left)
-            left = [task.task_id for task in found if not task.final]
-            if left and not moved:
-                rest = min(0.5, rest * 2 or 0.005)
-                yield Rest(rest)
+    for _ in range(MAX_ROUNDS):
+        yield from _tell(found, told, actor)
+        left = [task.task_id for task in found if not task.final and task.task_id not in told]
         if not left:
-            for run in runs:
-                left += yield control.family(run)
-            if not left:
-                return cancelled
+            return cancelled
+        moved: list[int] = yield control.cancel(left, actor=actor)
+        cancelled += moved
+        if len(moved) == len(left):
+            return cancelled
+        if not moved and rest:
+            yield Rest(rest)
+        rest = min(0.5, rest * 2 or 0.005)
+        found = yield control.locate([task_id for task_id in left if task_id not in moved], guards=not force)
+    raise _restless(left[0])
+
+
+def _tell(found: list[control.Located], told: set[int], actor: str | None) -> Steps[None]:
+    guarded = [task for task in found if task.guarded and not task.final and task.task_id not in told]
+    if guarded:
+        yield workflows.interrupt([(task.root_id, task.task_id) for task in guarded], actor=actor)
+        told.update(task.task_id for task in guarded)
+
+
+def _restless(task_id: int) -> PgflowError:
+    return PgflowError(
+        f"task {task_id} could not be cancelled: it never stood still in {MAX_ROUNDS} rounds",
+        hint="try again; `pgflow task show` says where it is",
+    )
 
 
 def redrive(task_ids: Sequence[int], *, actor: str | None) -> Steps[list[int]]:
@@ -224,8 +294,9 @@ def show(task_id: int) -> Steps[Mapping[str, Any]]:
     return row  # type: ignore[no-any-return]
 
 
-def history(task_id: int) -> Steps[list[dict[str, Any]]]:
+def history(task_id: int, *, task: int | None = None, limit: int | None = None) -> Steps[list[dict[str, Any]]]:
     """What happened: to the whole run when it is a run, else to this task."""
     (found,) = yield from find([task_id])
-    events = yield inspection.events(found.root_id, None if found.root_id == task_id else task_id)
+    only = task_id if found.root_id != task_id else task
+    events = yield inspection.events(found.root_id, only, limit)
     return events  # type: ignore[no-any-return]

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pgflow.engine.enqueue import MAX_BYTES, MAX_ROWS, Request, Spec, batches, enqueue
+from pgflow.engine import limits, workers
+from pgflow.engine.enqueue import MAX_BYTES, MAX_ROWS, Request, Spec, batches, enqueue, enqueue_plain
 from pgflow.errors import IdempotencyConflict
 from tests.fixtures.database import Engine
 
@@ -82,6 +84,65 @@ def test_batches_are_bounded_in_rows_and_bytes() -> None:
     assert [len(part) for part in batches(small)] == [MAX_ROWS, MAX_ROWS, 1]
     big = [Request(Spec("n"), b"x" * (MAX_BYTES // 2))] * 5
     assert [len(part) for part in batches(big)] == [2, 2, 1]
+
+
+def test_a_batch_is_cut_as_soon_as_it_is_full() -> None:
+    made = 0
+
+    def requests() -> Iterator[Request]:
+        nonlocal made
+        while True:
+            made += 1
+            yield Request(Spec("n"), b"{}")
+
+    assert len(next(batches(requests()))) == MAX_ROWS
+    assert made == MAX_ROWS + 1
+    assert list(batches([])) == []
+
+
+PLAIN = Request(Spec("noop", timeout=3.0, retry=b'{"max_attempts": 2}'), b'{"a": 1}')
+
+
+def test_a_plain_task_is_the_same_as_one_of_a_batch(engine: Engine) -> None:
+    ids = [
+        engine.run(enqueue_plain(PLAIN, actor="ann", trace="t")),
+        *engine.run(enqueue([PLAIN], actor="ann", trace="t")).ids,
+    ]
+    columns = "name, queue, priority, input, timeout, retry, actor, trace, parent_id, due_at, key, tags, size, slot"
+    (plain,), (other,) = (
+        engine.query(f"select {columns} from pgflow.task where id = root_id and id = %s", id) for id in ids
+    )
+    assert plain == other
+    places = engine.query("select queue, priority, attempt, crashes, slot from pgflow.ready order by seq")
+    assert places[0] == places[1]
+    assert [claimed.task_id for claimed in engine.claim()] == ids
+
+
+def test_a_plain_task_of_a_limited_queue_is_not_written(engine: Engine) -> None:
+    engine.run(limits.set_limit("default", limits.Limit(concurrency=1), actor=None))
+    assert engine.run(enqueue_plain(PLAIN)) is None
+    assert engine.query("select count(*) from pgflow.task") == [(0,)]
+
+
+def test_a_plain_task_wakes_one_idle_worker_of_its_queue_once(engine: Engine, engines: Callable[..., Engine]) -> None:
+    listener = engines()
+    listener.connection.execute("listen first; listen second; listen other")
+    for queue, channel in (("default", "first"), ("default", "second"), ("mail", "other")):
+        listener.run(workers.idle([queue], channel, 12))
+
+    def told() -> list[str]:
+        return [notification.channel for notification in listener.connection.notifies(timeout=0.05)]
+
+    engine.run(enqueue_plain(PLAIN, wake=False))
+    assert told() == []
+    engine.run(enqueue_plain(PLAIN, own_transaction=False))
+    assert told() == ["second"], "the one that will stand longest"
+    engine.run(enqueue_plain(PLAIN))
+    assert told() == ["second"], "its row had stayed"
+    engine.run(enqueue_plain(PLAIN))
+    assert told() == ["first"]
+    engine.run(enqueue_plain(PLAIN))
+    assert told() == []
 
 
 def test_it_runs_on_a_connection_with_any_settings_and_with_its_transaction(engine: Engine) -> None:

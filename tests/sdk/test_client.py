@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import threading
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -15,6 +16,7 @@ from sqlalchemy.orm import Session as SqlAlchemySession
 
 from pgflow.config import Settings
 from pgflow.engine import timers
+from pgflow.engine.enqueue import MAX_ROWS, Request, Spec
 from pgflow.engine.limits import Limit
 from pgflow.errors import (
     ArgumentError,
@@ -30,6 +32,7 @@ from pgflow.sdk.async_client import AsyncClient
 from pgflow.sdk.client import Client
 from tests.fixtures.database import Engine
 from tests.runtime import apps
+from tests.runtime.processes import until
 
 
 def public(cls: type) -> dict[str, list[str]]:
@@ -65,6 +68,61 @@ def test_many_are_written_whole_or_not_at_all(sync_client: Client, engine: Engin
     with pytest.raises(IdempotencyConflict):
         sync_client.enqueue_many(bad)
     assert engine.query("select count(*) from pgflow.task") == [(1,)]
+
+
+BAD = Request(Spec("add"), b'{"a": "\\u0000"}')
+"""Only the database finds out: jsonb has no such character."""
+
+
+def test_requests_are_sent_while_more_are_made(sync_client: Client, engine: Engine) -> None:
+    def requests() -> Iterator[Request]:
+        yield from (apps.noop.request() for _ in range(5 * MAX_ROWS))
+        until(lambda: engine.query("select is_called from pgflow.task_id_seq") == [(True,)])
+        assert engine.query("select count(*) from pgflow.task") == [(0,)], "one transaction"
+        yield from (apps.noop.request() for _ in range(40 * MAX_ROWS))
+
+    handles = sync_client.enqueue_many(requests())
+    assert engine.query("select count(*), min(id), max(id) from pgflow.task") == [
+        (45 * MAX_ROWS, handles[0].id, handles[-1].id)
+    ]
+    assert [handle.id for handle in handles] == sorted({handle.id for handle in handles})
+
+
+@pytest.mark.parametrize("before", [0, 3 * MAX_ROWS])
+def test_what_the_database_refuses_undoes_all(sync_client: Client, engine: Engine, before: int) -> None:
+    good = [apps.noop.request()] * before
+    with pytest.raises(psycopg.DataError):
+        sync_client.enqueue_many([*good, BAD, *good])
+    assert engine.query("select count(*) from pgflow.task") == [(0,)]
+    assert sync_client.enqueue(apps.noop).id, "the client can still be used"
+
+
+async def test_the_same_for_an_async_client_and_when_it_is_cancelled(client: AsyncClient, engine: Engine) -> None:
+    many = [apps.noop.request()] * (3 * MAX_ROWS)
+    with pytest.raises(psycopg.DataError):
+        await client.enqueue_many([*many, BAD, *many])
+    enqueueing = asyncio.create_task(client.enqueue_many(many * 20))
+    while engine.query("select is_called and last_value > %s from pgflow.task_id_seq", 8 * MAX_ROWS) != [(True,)]:
+        await asyncio.sleep(0)
+    enqueueing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await enqueueing
+    assert engine.query("select count(*) from pgflow.task") == [(0,)]
+    assert len(await client.enqueue_many(many)) == len(many)
+    assert engine.query("select count(*) from pgflow.task") == [(len(many),)]
+
+
+def test_many_of_a_limited_queue_are_admitted_when_all_are_there(sync_client: Client, engine: Engine) -> None:
+    sync_client.limit_queue("default", Limit(concurrency=5))
+    sync_client.enqueue_many(apps.noop.request() for _ in range(MAX_ROWS + 1))
+    assert engine.query("select count(*) from pgflow.ready") == [(5,)]
+    assert engine.query("select count(*) from pgflow.throttled") == [(MAX_ROWS - 4,)]
+
+
+def test_one_of_a_limited_queue_is_held_back(sync_client: Client) -> None:
+    sync_client.limit_queue("default", Limit(concurrency=1))
+    handles = [sync_client.enqueue(apps.noop) for _ in range(2)]
+    assert [sync_client.show(handle.id)["state"] for handle in handles] == ["queued", "throttled"]
 
 
 def test_options_travel_with_the_task(sync_client: Client, engine: Engine) -> None:
@@ -130,6 +188,43 @@ def test_it_exists_if_and_only_if_the_callers_transaction_commits(
         handle = sync_client.on(connection).enqueue(apps.add, 1, 1)
         assert engine.query("select count(*) from pgflow.task") == [(0,)]
     assert engine.query("select id from pgflow.task") == [(handle.id,)]
+
+
+@pytest.mark.parametrize("count", [1, 2 * MAX_ROWS + 1])
+def test_requests_may_be_made_with_the_callers_own_connection(
+    sync_client: Client, database: Settings, engine: Engine, count: int
+) -> None:
+    with psycopg.connect(database.require_url()) as connection:
+        with connection.cursor("numbers") as rows:
+            rows.execute("select generate_series(1, %s)", [count])
+            handles = sync_client.on(connection).enqueue_many(apps.add.request(number, 0) for (number,) in rows)
+        assert engine.query("select count(*) from pgflow.task") == [(0,)]
+        connection.commit()
+    assert engine.query("select id, (input->>'a')::int from pgflow.task order by id") == [
+        (handle.id, number) for number, handle in enumerate(handles, 1)
+    ]
+
+
+def test_many_are_written_whole_or_not_at_all_though_the_callers_connection_commits_by_itself(
+    sync_client: Client, database: Settings, engine: Engine
+) -> None:
+    good = [apps.noop.request()] * (2 * MAX_ROWS)
+    with psycopg.connect(database.require_url(), autocommit=True) as connection:
+        with pytest.raises(psycopg.DataError):
+            sync_client.on(connection).enqueue_many([*good, BAD])
+        assert engine.query("select count(*) from pgflow.task") == [(0,)]
+        assert len(sync_client.on(connection).enqueue_many(good)) == len(good)
+
+
+def test_the_callers_connection_may_be_in_pipeline_mode(
+    sync_client: Client, database: Settings, engine: Engine
+) -> None:
+    with psycopg.connect(database.require_url()) as connection, connection.pipeline():
+        connection.execute("select 1")
+        one = sync_client.on(connection).enqueue(apps.add, 1, 1)
+        many = sync_client.on(connection).enqueue_many(apps.add.request(n, n) for n in range(MAX_ROWS + 1))
+        connection.execute("select 1")
+    assert engine.query("select min(id), max(id) from pgflow.task") == [(one.id, many[-1].id)]
 
 
 async def test_the_same_for_an_async_connection(client: AsyncClient, database: Settings, engine: Engine) -> None:
