@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any
 
 import pytest
@@ -36,12 +35,23 @@ async def working(
         await executor.drain(2.0)
 
 
-@pytest.fixture
-def flow_workers(database: Settings) -> Workers:
-    """`async with flow_workers() as executor:` runs the workflows of tests/workflows/flows.py here, with a leader."""
+@pytest.fixture(params=["kept", "replayed"])
+def flow_workers(database: Settings, request: pytest.FixtureRequest) -> Workers:
+    """`async with flow_workers() as executor:` runs the workflows of tests/workflows/flows.py here, with a leader.
+
+    Each test runs twice: with code that goes on where it stopped, and with code that is replayed each time.
+    """
     flows.CALLS.clear()
     flows.TROUBLE.clear()
-    return partial(working, database, flows.app.tasks)
+
+    @asynccontextmanager
+    async def run(*, concurrency: int = 8, **weights: float) -> AsyncIterator[Executor]:
+        async with working(database, flows.app.tasks, concurrency, **weights) as executor:
+            if request.param == "replayed":
+                executor.workflows.keep = 0
+            yield executor
+
+    return run
 
 
 @pytest.fixture
