@@ -40,8 +40,7 @@ create table pgflow.task (
     trace       text,                               -- W3C traceparent of whoever asked
     xid         xid8        not null default pg_current_xact_id(),
     primary key (root_id, id),
-    check ((parent_id is null) = (root_id = id)),
-    check (step is null or parent_id is not null)
+    check ((parent_id is null) = (root_id = id))
 ) partition by range (root_id);
 
 create index task_child on pgflow.task (id) where parent_id is not null;

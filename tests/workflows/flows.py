@@ -262,3 +262,23 @@ async def too_long(ctx: Context) -> None:
 @app.workflow(name="no_child")
 async def no_child(ctx: Context) -> None:
     await ctx.run("nowhere")
+
+
+@app.task(name="narrow", queue="narrow", slot=lambda number: f"customer {number % 3}")
+async def narrow(number: int) -> int:
+    CALLS.append("in")
+    await asyncio.sleep(0.002)
+    CALLS.append("out")
+    return number
+
+
+@app.workflow(name="through_the_narrow")
+async def through_the_narrow(ctx: Context, count: int) -> int:
+    return sum(await ctx.map(narrow, range(count)))
+
+
+@app.workflow(name="generations")
+async def generations(ctx: Context, depth: int) -> int:
+    if depth == 0:
+        return 1
+    return sum(await ctx.map(generations, [depth - 1, depth - 1]))

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from pgflow import Limit
 from pgflow.config import Settings
 from pgflow.errors import NotFound, TaskFailed
 from pgflow.sdk.async_client import AsyncClient
@@ -239,3 +240,22 @@ async def test_every_method_in_one_workflow(database: Settings, name: str, expec
     async with working(database, every_method.app.tasks), AsyncClient(database, every_method.app.tasks) as client:
         run = await client.start(every_method.app.tasks[name], every_method.Order(item="hat"))
         assert await client.result(run, timeout=20) == expected
+
+
+async def test_children_in_a_limited_queue_keep_to_its_limit(
+    flow_workers: Workers, flow_client: AsyncClient, engine: Engine
+) -> None:
+    await flow_client.limit_queue("narrow", Limit(concurrency=2))
+    async with flow_workers():
+        run = await flow_client.start(flows.through_the_narrow, 20)
+        assert await flow_client.result(run, timeout=10) == sum(range(20))
+    running = 0
+    for call in flows.CALLS:
+        running += 1 if call == "in" else -1
+        assert running <= 2
+
+
+async def test_a_child_of_a_child_can_be_a_workflow(flow_workers: Workers, flow_client: AsyncClient) -> None:
+    async with flow_workers():
+        run = await flow_client.start(flows.generations, 4)
+        assert await flow_client.result(run, timeout=10) == 16
