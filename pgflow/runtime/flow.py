@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from contextvars import copy_context
 from typing import Any
 
@@ -66,7 +67,7 @@ class Flow:
         self._function = code
         self._cell = Cell(claimed, worker_id)
         self._code: asyncio.Task[Ending] | None = None
-        self._stopped: asyncio.Future[Wait] | None = None
+        self._stopped: asyncio.Future[Wait | None] | None = None
         self._resumed: asyncio.Future[None] | None = None
         self._dropped = False
         self.kept = False
@@ -82,28 +83,35 @@ class Flow:
             context = copy_context()
             context.run(CELL.set, self._cell)
             self._code = asyncio.create_task(self._run(), context=context, name="pgflow-workflow")
+            self._code.add_done_callback(self._came_to_its_end)
         elif self._resumed is not None:
             self._resumed.set_result(None)
         try:
-            either: set[asyncio.Future[Any]] = {self._code, self._stopped}
-            await asyncio.wait(either, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            async with asyncio.timeout(timeout) if timeout is not None else nullcontext():
+                wait = await self._stopped
+        except TimeoutError:
+            await self._abort(self._code)
+            return ending.failed(self.claimed, self._workflow, TimedOut(f"took longer than {timeout:g} s"))
         except asyncio.CancelledError:
-            self._code.cancel()
-            await asyncio.wait({self._code})
-            _forget(self._code)
+            await self._abort(self._code)
             raise
-        if self._code.done():
+        if wait is None:
             return self._ended(self._code)
-        if self._stopped.done():
-            ends = ending.waiting(self.claimed, self.replay, self._stopped.result())
-            self.kept = isinstance(ends, Settlement)
-            if not self.kept:
-                self.drop()
-            return ends
-        self._code.cancel()
-        await asyncio.wait({self._code})
-        _forget(self._code)
-        return ending.failed(self.claimed, self._workflow, TimedOut(f"took longer than {timeout:g} s"))
+        ends = ending.waiting(self.claimed, self.replay, wait)
+        self.kept = isinstance(ends, Settlement)
+        if not self.kept:
+            self.drop()
+        return ends
+
+    def _came_to_its_end(self, _: object) -> None:
+        if self._stopped is not None and not self._stopped.done():
+            self._stopped.set_result(None)
+
+    @staticmethod
+    async def _abort(code: asyncio.Task[Ending]) -> None:
+        code.cancel()
+        await asyncio.wait({code})
+        _forget(code)
 
     def _ended(self, code: asyncio.Task[Ending]) -> Ending | None:
         if code.cancelled():  # its own doing
@@ -121,7 +129,8 @@ class Flow:
         clock = self._journal.clock()
         if wait.arrivals == 0 and wait.due is not None and (wait.due - clock).total_seconds() > KEPT_FOR:
             raise Suspended(wait)
-        assert self._stopped is not None
+        if self._stopped is None or self._stopped.done():  # nobody looks any more: it is being interrupted
+            raise Suspended(wait)
         self._resumed = asyncio.get_running_loop().create_future()
         self._stopped.set_result(wait)
         try:
