@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from datetime import UTC, datetime, timedelta
 
-from pgflow import App
+from pgflow import App, Context
 
 QUEUE = "bench"
 KEYED_QUEUE = "bench-keyed"
@@ -44,3 +45,51 @@ async def mark(path: str, number: int) -> None:
 @app.task(name="bench.keyed", queue=KEYED_QUEUE, slot=lambda slot: f"{slot}")
 async def keyed(slot: int) -> None:
     """Do nothing, as one of those that share a slot."""
+
+
+async def nothing() -> None:
+    """Do nothing, as a step."""
+
+
+async def instant() -> float:
+    """Return what this machine's clock says."""
+    return time.time()
+
+
+@app.task(name="bench.leaf", queue=QUEUE)
+async def leaf(number: int) -> None:
+    """Do nothing, as one of many children."""
+
+
+@app.workflow(name="bench.chain", queue=QUEUE)
+async def chain(ctx: Context, steps: int) -> None:
+    """So many steps, one after another."""
+    for _ in range(steps):
+        await ctx.step(nothing)
+
+
+@app.workflow(name="bench.fan", queue=QUEUE)
+async def fan(ctx: Context, children: int) -> int:
+    """So many children beside each other. Returns how many have ended."""
+    return len(await ctx.map(leaf, range(children)))
+
+
+@app.workflow(name="bench.sleeper", queue=QUEUE)
+async def sleeper(ctx: Context, hours: float) -> None:
+    """Sleep."""
+    await ctx.sleep(timedelta(hours=hours))
+
+
+@app.workflow(name="bench.alarm", queue=QUEUE)
+async def alarm(ctx: Context, at: float) -> None:
+    """Sleep until an instant, in seconds since 1970."""
+    await ctx.sleep_until(datetime.fromtimestamp(at, UTC))
+
+
+@app.workflow(name="bench.long", queue=QUEUE)
+async def long(ctx: Context, steps: int, rest: float) -> float:
+    """Record so many steps and sleep; then return the instant at which the next step begins."""
+    for _ in range(steps):
+        await ctx.step(nothing)
+    await ctx.sleep(rest)
+    return await ctx.step(instant)

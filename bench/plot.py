@@ -65,6 +65,13 @@ def _plots(documents: dict[str, dict[str, Any]]) -> dict[str, str]:
     if depth := documents.get("depth"):
         rows = [(f"{int(at):,} ready", row["cpu_us"]) for at, row in depth["detail"]["by_depth"].items()]
         drawn["depth"] = bars("depth: microseconds of Postgres a claimed task", rows)
+    if steps := documents.get("steps"):
+        rows = [(f"worker, round {n}", v) for n, v in enumerate(steps["detail"]["rounds"], 1)]
+        rows += [(f"bare SQL, round {n}", v) for n, v in enumerate(steps["detail"]["floor_rounds"], 1)]
+        drawn["steps"] = bars("steps: steps a second, 1,000 runs in flight (line: the target)", rows, 20_000)
+    if fanout := documents.get("fanout"):
+        rows = [(name.replace("_", " "), row["median"]) for name, row in fanout["spread"].items()]
+        drawn["fanout"] = bars("fanout: seconds from start to outcome", rows)
     return drawn
 
 

@@ -68,6 +68,13 @@ TARGETS = (
     Target("recovery", "clean restarts: handlers never run", "detail.never_run", "0", _most(0)),
     Target("keyed", "1,000 keys of limit 1", "figure", "≥ 15,000", _least(15_000), "tasks/s"),
     Target("keyed", "tasks of a key that overlapped", "detail.overlaps", "0", _most(0)),
+    Target("steps", "1,000 runs in flight", "figure", "≥ 20,000", _least(20_000), "steps/s"),
+    Target("steps", "one run alone", "detail.alone_ms_a_step", "≤ 2", _most(2), "ms a step"),
+    Target("fanout", "1,000 children and join", "figure", "≤ 0.3", _most(0.3), "s"),
+    Target("fanout", "10,000 children and join", "detail.ten_times_s", "≤ 4", _most(4), "s"),
+    Target("sleepers", "100,000 runs asleep: CPU of worker and server", "figure", "< 1", _most(0.999), "% of a core"),
+    Target("sleepers", "leases, slots and threads that they hold", "detail.held", "0", _most(0)),
+    Target("replay", "1,000 recorded steps", "figure", "≤ 20", _most(20), "ms"),
 )  # fmt: skip
 
 
@@ -154,14 +161,15 @@ def write(folder: Path) -> None:
 def _section(document: Document) -> list[str]:
     server, machine = document["settings"].get("server", {}), document["settings"].get("machine", {})
     cpu = document["cpu_us_per_task"]
+    per = document["settings"].get("per", "task")
     lines = [f"**{number(document['figure'])} {document['unit']}**"]
     if document["floor"] is not None:
         ratio = "" if document["ratio"] is None else f", ratio {document['ratio']:g}"
         lines[0] += f" (floor {number(document['floor'])}{ratio})"
     if cpu["postgres"] is not None:
-        lines[0] += f"; CPU a task: worker {number(cpu['worker'])} µs, Postgres {number(cpu['postgres'])} µs"
+        lines[0] += f"; CPU a {per}: worker {number(cpu['worker'])} µs, Postgres {number(cpu['postgres'])} µs"
     if document["wal_bytes_per_task"] is not None:
-        lines[0] += f"; WAL a task: {number(document['wal_bytes_per_task'])} B"
+        lines[0] += f"; WAL a {per}: {number(document['wal_bytes_per_task'])} B"
     if document["spread"]:
         lines += ["", "| rounds | least | median | greatest |", "|---|---|---|---|"]
         lines += [

@@ -135,7 +135,9 @@ create table pgflow.lease (
     slot        text        collate "C",
     check ((queue is null) = (slot is null))
 ) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
-create index lease_worker on pgflow.lease (worker_id);
+-- With the task beside the worker it is as good for a lease named by both as the primary key: while the table looks
+-- tiny, a plan may take either, and keeps it when a thousand rows are there.
+create index lease_worker on pgflow.lease (worker_id, task_id);
 create index lease_deadline on pgflow.lease (deadline) where deadline is not null;
 create index lease_slot on pgflow.lease (queue, slot) where slot is not null;
 

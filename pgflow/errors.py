@@ -149,7 +149,15 @@ class WorkflowError(PgflowError):
 
 
 class HistoryMismatch(WorkflowError):
-    """What a workflow's code asks for does not fit what its history holds."""
+    """What a workflow's code asks for does not fit what its history holds.
+
+    Attributes:
+        diff: recorded (-) against asked for (+), if that tells more than the message.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, diff: list[str] | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.diff = diff or []
 
 
 class DuplicateStep(WorkflowError):

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from bench.ground import Ground
 from bench.result import Result
 
-LANES = ("drain", "enqueue", "latency", "held-snapshot", "depth", "recovery", "idle", "keyed")
+LANES = ("drain", "enqueue", "latency", "held-snapshot", "depth", "recovery", "idle", "keyed", "steps", "fanout",
+         "sleepers", "replay")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

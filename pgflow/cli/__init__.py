@@ -24,12 +24,13 @@ SECTIONS = {
         "migrate": ("pgflow.cli.migrate", "Bring the database to this version's schema."),
     },
     "Look and act": {
-        "run": ("pgflow.cli.run", "Start, list, show, cancel runs; wait for results."),
+        "run": ("pgflow.cli.run", "Start, look at, cancel, pause, signal, fork, replay runs."),
         "task": ("pgflow.cli.task", "List, show, cancel, redrive tasks."),
         "queue": ("pgflow.cli.queue", "List, pause and resume queues."),
         "workers": ("pgflow.cli.workers", "List the workers."),
     },
     "Check": {
+        "check": ("pgflow.cli.check", "Check that the code fits all workflows in flight, before it is deployed."),
         "lint": ("pgflow.cli.lint", "Look through workflow code for what breaks its replay."),
         "audit": ("pgflow.cli.audit", "Ask a prepared question about what happened."),
         "doctor": ("pgflow.cli.doctor", "Examine the database and the engine, and say what to do."),

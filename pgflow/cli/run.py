@@ -12,11 +12,15 @@ from typing import Any, NoReturn
 import click
 
 from pgflow import codec, config
-from pgflow.cli import connection, output
+from pgflow.cli import connection, output, standing
+from pgflow.cli.check import replay
 from pgflow.cli.failures import ExitCode
+from pgflow.cli.history import history
 from pgflow.cli.parameters import ID, LIMIT, PRIORITY, STATE, duration, instant, pair
-from pgflow.cli.task import COLUMNS, cancel_all, list_tasks
-from pgflow.engine import diagnosis
+from pgflow.cli.steering import COMMANDS as STEERING
+from pgflow.cli.task import COLUMNS, list_tasks
+from pgflow.db.call import Session
+from pgflow.engine import diagnosis, runs
 from pgflow.engine.diagnosis import Registered
 from pgflow.engine.enqueue import Request, Spec
 from pgflow.errors import ArgumentError, NotFound, TaskCancelled, TaskFailed
@@ -27,7 +31,11 @@ from pgflow.sdk.task import check_queue
 
 @click.group(cls=output.Group)
 def run() -> None:
-    """Start runs and see what becomes of them. A run is a task that was asked for, with all its children."""
+    """Start runs, see what becomes of them, change it. A run is a task that was asked for, with all its children."""
+
+
+for _command in (*STEERING, history, replay):
+    run.add_command(_command)
 
 
 @run.command()
@@ -36,20 +44,21 @@ def run() -> None:
 @click.option("--key", help="Starts at most one: a second start with the key gives the first one's id.")
 @click.option("--delay", type=duration, help="Start no sooner than this from now, as in 1h30m.")
 @click.option("--at", type=instant, help="Start no sooner than this, as in 2026-05-01T09:00 (local) or with a Z.")
-@click.option("--queue", default="default", show_default=True, help="Where it waits.")
+@click.option("--queue", help="Where it waits: a workflow in its own queue, a task in `default`, unless given.")
 @click.option("--priority", type=PRIORITY, default="normal", show_default=True)
 @click.option("--tag", "tags", type=pair, multiple=True, help="A word to find it by. Repeat.")
 @click.option("--wait", is_flag=True, help="Wait for the result, as `pgflow run result` does.")
 @click.option("--timeout", type=duration, help="Wait no longer than this.")
 def start(
-    name: str, arguments: str, key: str | None, delay: float | None, at: datetime | None, queue: str, priority: str,
-    tags: Sequence[tuple[str, str]], wait: bool, timeout: float | None,
+    name: str, arguments: str, key: str | None, delay: float | None, at: datetime | None, queue: str | None,
+    priority: str, tags: Sequence[tuple[str, str]], wait: bool, timeout: float | None,
 ) -> ExitCode | None:  # fmt: skip
-    """Start a run of the task NAME.
+    """Start a run of the task or workflow NAME.
 
     Its arguments go by name, as a JSON object, or - to read one from standard input.
 
-    Prints the run's id. A task's own queue is known to its code alone: name it with --queue.
+    Prints the run's id. A task's own queue is known to its code alone: name it with --queue. That of a workflow is
+    known once a worker has had its code.
 
     \b
     Example:
@@ -65,9 +74,12 @@ def start(
         raise ArgumentError("a key is 1 to 500 characters long")
     text = sys.stdin.read() if arguments == "-" else arguments
     payload = codec.encode(_arguments(text), limit=config.load().payload_limit)
-    spec = Spec(name, check_queue(queue, "--queue"), Priority[priority.upper()])
-    asked = Request(spec, payload, key, delay, at, codec.encode(dict(tags)) if tags else None)
+    if queue is not None:
+        check_queue(queue, "--queue")
     with connection.session("cli") as session:
+        queue = queue or _own_queue(session, name)
+        spec = Spec(name, queue, Priority[priority.upper()])
+        asked = Request(spec, payload, key, delay, at, codec.encode(dict(tags)) if tags else None)
         client = Client(config.load(), actor=connection.actor()).on(session.connection)
         (handle,) = client.enqueue_many([asked])
         crew = session.run(diagnosis.registered())
@@ -83,6 +95,12 @@ def start(
     else:
         click.echo(handle.id)
     return None
+
+
+def _own_queue(session: Session, name: str) -> str:
+    """The queue that a workflow's stored definition names."""
+    found = session.run(runs.definition(name))
+    return str((found["document"] or {}).get("queue") or "default") if found else "default"
 
 
 def _arguments(text: str) -> dict[str, Any]:
@@ -145,10 +163,15 @@ def show(run_id: int) -> None:
     with connection.client() as client:
         shown = _root(client, run_id)
         children = [row for row in client.tasks(run_id=run_id, limit=101) if row["id"] != run_id]
+        things = client.standing(run_id)
+        told = client.state(run_id)
     if output.wants_json():
-        output.document({**shown, "children": children})
+        kept_by = [thing._asdict() for thing in things]
+        output.document({**shown, "told": told, "standing": kept_by, "children": children})
         return
-    output.details(shown)
+    output.details(shown | ({name: value for name, value in told.items() if name != "at"} if told else {}))
+    for line in standing.lines(things, run_id, str(shown["state"])):
+        click.echo(output.cell("", line))
     if children:
         click.echo()
         output.rows(children, ("id", "parent_id", *COLUMNS[1:]), empty="")
@@ -162,44 +185,6 @@ def _root(client: Client, run_id: int) -> dict[str, Any]:
         )
     del shown["root_id"], shown["parent_id"], shown["step"]
     return shown
-
-
-@run.command()
-@click.argument("run_id", type=ID, metavar="ID")
-def history(run_id: int) -> None:
-    """Show all that happened in a run, in order."""
-    with connection.client() as client:
-        events = client.history(run_id)
-    begun = events[0]["at"]
-    lines = [{**event, "after": event["at"] - begun, "note": _note(event)} for event in events]
-    if output.wants_json():
-        output.document(events)
-    else:
-        output.rows(lines, ("at", "after", "task_id", "type", "attempt", "worker_id", "note"), empty="")
-
-
-def _note(event: dict[str, Any]) -> str | None:
-    """What an event says beyond its type, in a few words."""
-    data = event["data"] if isinstance(event["data"], dict) else {}
-    error = data.get("error") or {}
-    words = [
-        event["key"],
-        f"due {output.cell('', datetime.fromisoformat(data['due_at']))}" if "due_at" in data else None,
-        f"{error.get('type')}: {str(error.get('message')).partition(chr(10))[0]}" if error else None,
-        data.get("reason"),
-        f"by {event['actor']}" if event["actor"] else None,
-    ]
-    return ", ".join(str(word) for word in words if word) or None
-
-
-@run.command()
-@click.argument("run_ids", type=ID, nargs=-1, required=True, metavar="ID...")
-def cancel(run_ids: tuple[int, ...]) -> None:
-    """Cancel runs.
-
-    All that is in them goes with them. What has ended already stays as it is.
-    """
-    cancel_all(run_ids)
 
 
 @run.command()

@@ -63,28 +63,34 @@ def show(task_id: int) -> None:
 
 @task.command()
 @click.argument("task_ids", type=ID, nargs=-1, required=True, metavar="ID...")
-def cancel(task_ids: tuple[int, ...]) -> None:
+@click.option("--force", is_flag=True, help="Outright: what a workflow registered to be undone is not.")
+def cancel(task_ids: tuple[int, ...], force: bool) -> None:
     """Cancel tasks.
 
-    A run goes with all that is in it. What has ended already stays as it is.
+    A run goes with all that is in it. What has ended already stays as it is. A workflow that has something to undo is
+    told to do so, and ends by itself after that.
     """
-    cancel_all(task_ids)
+    cancel_all(task_ids, force=force)
 
 
-def cancel_all(task_ids: Sequence[int]) -> None:
+def cancel_all(task_ids: Sequence[int], *, force: bool = False) -> None:
     """Cancel and say what came of it."""
     cancelled: list[int] = []
     with connection.client() as client:
         for part in output.progress(_chunks(task_ids), "cancelling"):
-            cancelled += client.cancel(*part)
+            cancelled += client.cancel(*part, force=force)
         left = _states(client, set(task_ids) - set(cancelled))
+    cleaning_up = [task_id for task_id, state in left.items() if not State(state).final]
+    ended_before = {task_id: state for task_id, state in left.items() if task_id not in cleaning_up}
     if output.wants_json():
-        output.document({"cancelled": cancelled, "ended_before": left})
+        output.document({"cancelled": cancelled, "cleaning_up": cleaning_up, "ended_before": ended_before})
         return
     for task_id in cancelled:
         click.echo(task_id)
     output.note(f"cancelled {len(cancelled)} task{'' if len(cancelled) == 1 else 's'}")
-    for task_id, state in left.items():
+    for task_id in cleaning_up:
+        output.note(f"{task_id} was told; it is cancelled once it has undone what it has to")
+    for task_id, state in ended_before.items():
         output.note(f"{task_id} had ended before: {state}")
 
 

@@ -17,16 +17,14 @@ class Located(NamedTuple):
     root_id: int
     final: bool
     """Whether it has its outcome."""
+    guarded: bool = False
+    """Whether it has registered something to be undone, when that was asked."""
 
 
-def locate(task_ids: Sequence[int]) -> Call[list[Located]]:
-    """Find these tasks; one that is missing in the answer does not exist."""
-    return Call("task/locate", {"tasks": numbers(task_ids)}, lambda rows: [Located(*row) for row in rows])
-
-
-def family(run_id: int, limit: int = 1000) -> Call[list[int]]:
-    """Up to `limit` tasks of this run that have no outcome yet."""
-    return Call("run/unfinished", {"run": run_id, "limit": limit}, lambda rows: [row[0] for row in rows])
+def locate(task_ids: Sequence[int], *, guards: bool = False) -> Call[list[Located]]:
+    """Find these tasks; one that is missing in the answer does not exist. With `guards`, also say which are guarded."""
+    params = {"tasks": numbers(task_ids), "guards": guards}
+    return Call("task/locate", params, lambda rows: [Located(*row) for row in rows])
 
 
 def cancel(task_ids: Sequence[int], *, actor: str | None = None) -> Call[list[int]]:

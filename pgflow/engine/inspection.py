@@ -56,10 +56,13 @@ def task(root_id: int, task_id: int) -> Call[Row | None]:
     return Call("task/show", params, lambda rows: rows_of(columns, rows)[0] if rows else None)
 
 
-def events(root_id: int, task_id: int | None = None) -> Call[list[Row]]:
-    """What happened in a run, or to one of its tasks, in order."""
-    columns = ("id", "task_id", "at", "type", "attempt", "worker_id", "key", "actor", "data")
-    return Call("event/list", {"root": root_id, "task": task_id}, lambda rows: rows_of(columns, rows))
+def events(root_id: int, task_id: int | None = None, limit: int | None = None) -> Call[list[Row]]:
+    """What happened in a run, or to one of its tasks, in order: all, or the last so many."""
+    columns = (
+        "id", "task_id", "at", "type", "attempt", "worker_id", "key", "actor", "data", "name", "step", "parent_id",
+    )  # fmt: skip
+    params = {"root": root_id, "task": task_id, "limit": limit}
+    return Call("event/list", params, lambda rows: rows_of(columns, rows))
 
 
 def queues() -> Call[list[Row]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-
 import orjson
 
 from pgflow.codec import error_json
@@ -12,11 +10,13 @@ from pgflow.errors import HistoryMismatch, StepFailed, SwallowedSuspension, Task
 from pgflow.model import Claimed, EventType, Parking, Settlement, State
 from pgflow.runtime.batch import Ending
 from pgflow.runtime.verdict import judge, policy_of
+from pgflow.sdk.checking import Finding, diff
 from pgflow.sdk.journal import Wait
 from pgflow.sdk.replay import Replay
 from pgflow.sdk.task import Task
 
 MOST_LINES = 200
+MENDING = "bring the step back, or branch with ctx.version(...); then `pgflow run resume`. Or cancel the run"
 
 
 def waiting(claimed: Claimed, replay: Replay, wait: Wait) -> Ending:
@@ -47,10 +47,11 @@ def parked(claimed: Claimed, replay: Replay, error: Exception) -> Parking:
     """It cannot go on: parked, with the error and, on a mismatch, what is recorded beside what was asked for."""
     detail = orjson.loads(error_json(error))
     history = replay.history
-    if history.unasked():
-        recorded, asked = list(dict.fromkeys((*history.order, *history.timers))), list(history.asked)
-        diff = [line for line in difflib.ndiff(recorded, asked) if not line.startswith("?")]
-        detail |= {"recorded": recorded[:MOST_LINES], "asked": asked[:MOST_LINES], "diff": diff[:MOST_LINES]}
+    recorded, asked = list(dict.fromkeys((*history.order, *history.timers))), list(history.asked)
+    if isinstance(error, HistoryMismatch) and error.diff:
+        detail["diff"] = error.diff
+    elif history.unasked():
+        detail |= {"recorded": recorded[:MOST_LINES], "asked": asked[:MOST_LINES], "diff": diff(recorded, asked)}
     return Parking(claimed.task_id, claimed.epoch, State.NEEDS_ATTENTION, orjson.dumps(detail))
 
 
@@ -68,13 +69,23 @@ def check_end(replay: Replay) -> None:
         raise mismatch(replay)
 
 
+def check_rehearsal(finding: Finding) -> None:
+    """That the code would still ask for all that is recorded, or a HistoryMismatch."""
+    if finding.verdict.bad:
+        raise HistoryMismatch(
+            f"{finding.place}: {finding.message}; nothing that is not recorded was done",
+            hint=MENDING,
+            diff=finding.diff,
+        )
+
+
 def mismatch(replay: Replay) -> HistoryMismatch:
     """The error of a replay that did not ask for all that is recorded."""
     missing = replay.history.unasked()
     more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
     return HistoryMismatch(
         f"the code no longer asks for what is recorded: {', '.join(missing[:3])}{more}",
-        hint="bring the step back, or branch with ctx.version(...); then `pgflow run resume`. Or cancel the run",
+        hint=MENDING,
     )
 
 

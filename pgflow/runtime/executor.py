@@ -165,6 +165,7 @@ async def _serve(line: Line, shared: int) -> None:
     )
     executor.start()
     gc.freeze()  # what was imported stays: the collector need not walk it again
+    gc.set_threshold(20_000, 20, 50)  # a batch makes thousands of short-lived objects, and hardly ever a cycle
 
     draining = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -160,7 +160,7 @@ class Flow:
     def learn(self, claimed: Claimed, rows: list[HistoryRow], asked_at: float) -> bool:
         """Take over a new lease and what has come. Returns whether the code may go on where it stands."""
         history, journal = self.replay.history, self._journal
-        if claimed.attempt != self.claimed.attempt or 0 in self.known().children:
+        if claimed.attempt != self.claimed.attempt:
             return False
         children = {child.id: child for child in history.children.values() if child.state is None}
         seen = {signal.id for signal in history.signals}
@@ -199,9 +199,12 @@ class Flow:
             return self._parked(error)
         except Exception as error:  # noqa: BLE001 (whatever its code raises is the run's outcome)
             ends = ending.failed(self.claimed, self._workflow, error)
-            if ends.state is State.RETRYING:
+            cancelled = replay.history.cancelling or replay.interrupted
+            if cancelled:  # a child was cancelled first, say
+                ends = Settlement(claimed.task_id, claimed.epoch, State.CANCELLED)
+            elif ends.state is State.RETRYING:
                 return ends
-            if replay.history.unasked():
+            elif replay.history.unasked():
                 return self._parked(error)
         if ends.state is not State.COMPLETED:
             await self._clean_up(cancelled)
@@ -242,10 +245,13 @@ class Flow:
             try:
                 await drive(replay, undo)
             except StepFailed as error:
-                log.error("not undone", task=self.claimed.task_id, step=cleanup.key, error=str(error))
+                if error.__cause__ is not None:  # it failed just now, not in an earlier replay
+                    log.error("not undone", task=self.claimed.task_id, step=cleanup.key, error=str(error))
 
 
-_FACTS = {"step.completed", "timer.created", "workflow.started", "workflow.continued"}
+_FACTS = {
+    "step.completed", "timer.created", "workflow.started", "workflow.continued", "step.retried", "step.failed", "child",
+}  # fmt: skip
 _RARE = {"workflow.cancelling", "task.redriven", "workflow.forked"}
 
 

@@ -11,6 +11,7 @@ count, and its leases are taken back at once, with the crash counted.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -30,6 +31,10 @@ BUSY_BEAT = 1.0
 BLOCKED = 5.0
 """Seconds of silence after which an executor that holds an overdue task is ended: it cannot end the task itself."""
 
+STILL_LOCKED = 5.0
+"""Seconds for which a dead executor's leases are looked for again: one that a transaction of its own still locks, as
+`ctx.tx` does, is passed over until the server has noticed the death."""
+
 
 class Heart(Service):
     """Beats for the children that `children()` lists."""
@@ -40,7 +45,7 @@ class Heart(Service):
         super().__init__()
         self._settings = settings
         self._children = children
-        self._dead: dict[int, tuple[str, Sequence[int]]] = {}
+        self._dead: dict[int, tuple[str, Sequence[int], float]] = {}
         self._told: list[workers.Pulse] = []
         self._heard = False  # a notification, since the last beat was sent
         self.link = Link(settings, "heart", direct=True, on_open=self._listen, statement_timeout="10s")
@@ -53,7 +58,7 @@ class Heart(Service):
 
     def bury(self, worker_id: int, why: str, running: Sequence[int]) -> None:
         """Take back at the next beat, which is now, what this dead worker held; only what was running is blamed."""
-        self._dead[worker_id] = (why, running)
+        self._dead[worker_id] = (why, running, time.monotonic())
         self.wake()
 
     async def tick(self) -> float:
@@ -62,7 +67,7 @@ class Heart(Service):
         living = {child.worker_id: child for child in self._children() if child.worker_id is not None}
         pulses = [pulse for child in living.values() if (pulse := child.pulse()) is not None]
         if not pulses:
-            return self._settings.heartbeat
+            return BUSY_BEAT if self._dead else self._settings.heartbeat
         self._heard = False
         answer = await self.link.run(workers.beat(pulses, self._settings.lease))
         for worker_id, child in living.items():
@@ -80,12 +85,13 @@ class Heart(Service):
         busy, self._told = pulses != self._told or any(pulse.running for pulse in pulses), pulses
         if self._heard:  # in the middle of the beat, so the socket tells of it no more, and its answer may not either
             return 0.0
-        return BUSY_BEAT if busy else self._settings.heartbeat
+        return BUSY_BEAT if busy or self._dead else self._settings.heartbeat
 
     async def _bury_all(self) -> None:
-        for worker_id, (why, running) in list(self._dead.items()):
+        for worker_id, (why, running, since) in list(self._dead.items()):
             await self._bury(worker_id, why, running)
-            self._dead.pop(worker_id, None)
+            if not running or time.monotonic() - since > STILL_LOCKED:
+                self._dead.pop(worker_id, None)
 
     async def _bury(self, worker_id: int, why: str, running: Sequence[int]) -> None:
         await self.link.run(workers.close([worker_id], why))

@@ -18,7 +18,7 @@ from pgflow.db import connect
 from pgflow.db.call import AsyncSession, Call, Session
 from pgflow.engine import facts
 from pgflow.engine.children import Child
-from pgflow.engine.facts import Fact, Recorded
+from pgflow.engine.facts import Fact, Recorded, Try
 from pgflow.errors import Suspension
 from pgflow.model import Claimed
 from pgflow.runtime.settler import Settler
@@ -126,9 +126,9 @@ class WorkerJournal:
 
     def _write(self, entry: Entry) -> asyncio.Future[Any]:
         self._last = written = self._settler.write(entry)
-        if isinstance(entry, Fact):
+        if isinstance(entry, Fact | Try | Child):
             self.facts += 1
-        elif isinstance(entry, Child):
+        if isinstance(entry, Child):
             written.add_done_callback(partial(self._spawned, entry.step))
         return written
 

@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import structlog
@@ -65,6 +64,12 @@ class Running:
     since: float
     cancelled: bool = False
     replay: Replay | None = None
+    interrupted: bool = False
+
+    def begin(self, replay: Replay) -> None:
+        """It is a workflow, and this is its replay."""
+        self.replay = replay
+        replay.interrupted = self.interrupted
 
 
 class Runner:
@@ -203,9 +208,7 @@ class Runner:
         self.running[claimed.task_id] = running
         try:
             if handler.workflow is not None:
-                return await self._workflows.attempt(
-                    claimed, handler.workflow, self._in_thread, partial(setattr, running, "replay")
-                )
+                return await self._workflows.attempt(claimed, handler.workflow, self._in_thread, running.begin)
             input = claimed.input if claimed.input is not None else await self._inputs(claimed)
             args, kwargs = handler.signature.decode_arguments(input)
             timeout = claimed.timeout if claimed.timeout is not None else handler.task.timeout
@@ -286,13 +289,20 @@ class Runner:
         for unstarted in (self.backlog, self._suspects):
             for position, claimed in enumerate(unstarted):
                 if claimed.task_id == task_id and claimed.epoch == epoch:
+                    handler = self._handlers.get(claimed.name)
+                    if handler is not None and handler.workflow is not None:
+                        return False  # its history tells it; should its lease be gone, its first write is refused
                     del unstarted[position]
                     return True
         running = self.running.get(task_id)
         if running is None or running.claimed.epoch != epoch:
             return False
-        if running.replay is not None and running.replay.cleanups and not running.replay.interrupted:
-            running.replay.interrupted = True  # it has undoing to do; should its lease be gone, it will notice
+        handler, replay = self._handlers.get(running.claimed.name), running.replay
+        if replay is None and handler is not None and handler.workflow is not None:
+            running.interrupted = True
+            return True
+        if replay is not None and (replay.cleanups or "$cleanup" in replay.history.facts):
+            replay.interrupted = True  # it has undoing to do; should its lease be gone, it will notice
             return True
         running.cancelled = True
         running.slot.cancel()

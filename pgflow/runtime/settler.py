@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import psycopg
@@ -21,6 +22,7 @@ from pgflow.codec import error_json
 from pgflow.config import Settings
 from pgflow.db.call import Call
 from pgflow.db.failures import is_conflict, is_outage
+from pgflow.engine.facts import Fact
 from pgflow.errors import WorkflowError
 from pgflow.model import Parking, Settlement, State
 from pgflow.runtime.batch import Batch, Ending, Item, Write, bytes_of, lease_of
@@ -33,6 +35,13 @@ log = structlog.get_logger("pgflow")
 
 MAX_ROWS = 1000
 MAX_BYTES = 8 * 1024 * 1024
+
+Watcher = Callable[[Sequence[Item | Fact]], None]
+"""Told what a commit carries. What it raises is what a death at that instant would be."""
+
+
+def _nobody(_: Sequence[Item | Fact]) -> None:
+    return None
 
 
 class Settler(Service):
@@ -52,6 +61,8 @@ class Settler(Service):
         self._empty.set()
         self.settled = 0
         self.lost = 0
+        self.before_commit: Watcher = _nobody
+        self.after_commit: Watcher = _nobody
 
     @property
     def backlog(self) -> int:
@@ -85,6 +96,7 @@ class Settler(Service):
         self._woken.clear()
         again, self._retried = self._retried, True
         batch = Batch(self._batch, self._worker_id)
+        self.before_commit(self._batch)
         try:
             results = await self._send(batch.calls)
         except psycopg.Error as error:
@@ -93,6 +105,7 @@ class Settler(Service):
             self._retried = False
             self._part(error)
             return 0.0
+        self.after_commit(self._batch)
         self._retried = False
         self._batch = []
         lost = batch.answer(results)

@@ -14,7 +14,9 @@ import structlog
 from pgflow.config import Settings
 from pgflow.engine import workflows as verbs
 from pgflow.engine.workflows import HistoryRow, Known
-from pgflow.model import Claimed
+from pgflow.errors import ArgumentError, HistoryMismatch
+from pgflow.model import Claimed, State
+from pgflow.runtime import ending
 from pgflow.runtime.batch import Ending
 from pgflow.runtime.flow import KEPT_FOR, Flow
 from pgflow.runtime.journal import Pools, WorkerJournal
@@ -23,6 +25,7 @@ from pgflow.runtime.reader import Reader
 from pgflow.runtime.settler import Settler
 from pgflow.runtime.verdict import policy_of
 from pgflow.sdk.async_client import AsyncClient
+from pgflow.sdk.checking import Checker, Finding, Recorded
 from pgflow.sdk.client import Client
 from pgflow.sdk.context import Context
 from pgflow.sdk.environment import Environment, sender
@@ -98,7 +101,8 @@ class Workflows:
             return None
         try:
             asked_at = time.monotonic()
-            if flow.learn(claimed, await self._news.read(flow.known()), asked_at):
+            known = flow.known()
+            if 0 not in known.children and flow.learn(claimed, await self._news.read(known), asked_at):
                 self.resumed += 1
                 return flow
         except BaseException:
@@ -128,14 +132,28 @@ class Workflows:
         replay = Replay(journal, history, claimed.name, policy, claimed.attempt, workflow.payload_limit)
         self.replayed += 1
 
+        async def given() -> dict[str, Any]:
+            return history.input or (claimed.input if claimed.input is not None else await self._inputs(claimed))
+
+        async def rehearse() -> None:
+            recorded = Recorded(
+                claimed.task_id, claimed.root_id, claimed.name, State.RUNNING, claimed.input or await given(), rows
+            )
+            ending.check_rehearsal(await asyncio.to_thread(_rehearse, self._tasks, recorded))
+
         async def code() -> Any:
-            input = history.input or (claimed.input if claimed.input is not None else await self._inputs(claimed))
-            args, kwargs = workflow.signature.decode_arguments(input)
+            try:
+                args, kwargs = workflow.signature.decode_arguments(await given())
+            except ArgumentError as error:
+                if history.started:
+                    raise HistoryMismatch(error.message, hint=error.hint) from error
+                raise
             arguments = [self._context(workflow, replay), *args]
             if workflow.is_async:
                 return await workflow.function(*arguments, **kwargs)
             return await in_thread(workflow.function, arguments, kwargs, None)
 
+        replay.rehearse = rehearse if history.order else None
         return Flow(claimed, workflow, replay, journal, rows, code, self._worker_id)
 
     def _context(self, workflow: Workflow[..., Any], replay: Replay) -> Context | SyncContext:
@@ -166,6 +184,11 @@ class Workflows:
                 await client.close()
             else:
                 await asyncio.to_thread(client.close)
+
+
+def _rehearse(tasks: Mapping[str, Task[..., Any]], recorded: Recorded) -> Finding:
+    with Checker(tasks) as checker:
+        return checker.check(recorded)
 
 
 class ReplayLog:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pgflow.errors import Suspension
 from pgflow.sdk.attempt import STEP, within_step
-from pgflow.sdk.journal import Commit, Effect, Flush, Invoke, Transact, Wait
+from pgflow.sdk.journal import Commit, Effect, Flush, Invoke, Rehearse, Transact, Wait
 from pgflow.sdk.operations import Operation
 from pgflow.sdk.replay import Replay, place
 
@@ -46,6 +46,9 @@ async def perform(replay: Replay, effect: Effect) -> Any:
             return await journal.commit(effect.entry)
         case Flush():
             return await journal.flush()
+        case Rehearse():
+            rehearse, replay.rehearse = replay.rehearse, None
+            return None if rehearse is None else await rehearse()
         case Wait():
             return await block(replay, effect)
         case Transact():

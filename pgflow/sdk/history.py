@@ -10,6 +10,7 @@ starts over with a new generation, whose keys begin with its number: `2/charge`.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from typing import Any, NamedTuple
 
 from pgflow.engine.workflows import HistoryRow
 from pgflow.model import EventType
+
+_GENERATION = re.compile(r"\d+/")
 
 
 class SignalReceived(NamedTuple):
@@ -83,9 +86,14 @@ class History:
         """Recorded keys, in the order in which they were recorded."""
         self.asked: dict[str, None] = {}
         """Keys that the code asked for, in its order."""
+        self.left: dict[str, None] = {}
+        """Recorded keys that it has not asked for."""
         self._tries: dict[str, Tries] = defaultdict(Tries)
         self._taken: set[int] = set()
         self._read(rows)
+        self.left = dict.fromkeys(
+            key for key in (*self.order, *self.timers) if not key.startswith(("$compensate:", "$cleanup"))
+        )
 
     def _read(self, rows: Sequence[HistoryRow]) -> None:
         continued = [row for row in rows if row.type == EventType.WORKFLOW_CONTINUED]
@@ -108,7 +116,7 @@ class History:
                     self.cancelling = row.id > redriven
                 case "workflow.started":
                     self.started = self.started or key == str(self.generation)
-                case _ if key.startswith(prefix) and (prefix or "/" not in key):
+                case _ if key.startswith(prefix) and (prefix or not _GENERATION.match(key)):
                     self._note(row, key[len(prefix) :], redriven)
 
     def _note(self, row: HistoryRow, key: str, redriven: int) -> None:
@@ -144,11 +152,13 @@ class History:
     def answer(self, key: str) -> Any:
         """What is recorded under a key, None if nothing is. The key counts as asked for."""
         self.asked[key] = None
+        self.left.pop(key, None)
         return self.facts.get(key)
 
     def child(self, key: str) -> ChildSpawned | None:
         """The child spawned under a key. The key counts as asked for."""
         self.asked[key] = None
+        self.left.pop(key, None)
         return self.children.get(key)
 
     def tries(self, key: str) -> Tries:
@@ -168,8 +178,4 @@ class History:
 
     def unasked(self) -> list[str]:
         """What is recorded and was not asked for, in the order of recording."""
-        return [
-            key
-            for key in dict.fromkeys((*self.order, *self.timers))
-            if key not in self.asked and not key.startswith(("$compensate:", "$cleanup"))
-        ]
+        return list(self.left)

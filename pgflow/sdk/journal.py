@@ -59,8 +59,12 @@ class Flush:
     """To be done: wait until all that was put before is committed."""
 
 
-Effect = Invoke | Transact | Commit | Flush | Wait
-FLUSH = Flush()
+class Rehearse:
+    """To be done: find out whether the code, going on from here, would still ask for all that is recorded."""
+
+
+Effect = Invoke | Transact | Commit | Flush | Rehearse | Wait
+FLUSH, REHEARSAL = Flush(), Rehearse()
 
 
 class Journal(Protocol):

@@ -16,10 +16,11 @@ from typing import Any
 import orjson
 
 from pgflow.backoff import RetryPolicy
-from pgflow.codec import encode, error_json
+from pgflow.codec import Signature, encode, error_json
 from pgflow.engine.children import Child
 from pgflow.engine.facts import Fact, Try
 from pgflow.errors import (
+    ArgumentError,
     Fatal,
     HistoryMismatch,
     NotRecordable,
@@ -32,7 +33,7 @@ from pgflow.errors import (
 )
 from pgflow.model import EventType, State
 from pgflow.sdk.history import ChildSpawned
-from pgflow.sdk.journal import FLUSH, Commit, Effect, Invoke, Transact, Wait
+from pgflow.sdk.journal import FLUSH, REHEARSAL, Commit, Effect, Invoke, Transact, Wait
 from pgflow.sdk.replay import Replay, place
 from pgflow.sdk.step import Step
 from pgflow.sdk.task import Task
@@ -47,7 +48,7 @@ def step(
     """Call a function once and record its result; after a crash in between, call it again."""
     found = replay.history.answer(key)
     if found is not None:
-        return _result(work, found["result"])
+        return _result(key, work, found["result"])
     if key in replay.history.children:
         raise _other_kind(key, "a child", "a step")
     tries = replay.history.tries(key)
@@ -57,14 +58,12 @@ def step(
     while True:
         while tries.due is not None and replay.journal.clock() < tries.due:
             yield Wait(due=tries.due)
-        replay.go_live(key)
-        if not replay.journal.settled():
-            yield FLUSH
+        yield from _before_effect(replay, key)
         timing = _Timing()
         try:
             if in_transaction:
                 make = partial(_fact, replay, key, work, timing, tries.made + 1)
-                recorded = yield Transact(work, args, kwargs, key, make)
+                recorded = yield Transact(work, args, kwargs, replay.history.prefix + key, make)
             else:
                 value = yield Invoke(work, args, kwargs, key)
                 recorded = yield Commit(_fact(replay, key, work, timing, tries.made + 1, value))
@@ -86,7 +85,7 @@ def step(
             tries.due = replay.journal.clock() + timedelta(seconds=entry.delay or 0)
             continue
         replay.history.facts[key] = data
-        return _result(work, data["result"])
+        return _result(key, work, data["result"])
 
 
 class _Timing:
@@ -100,6 +99,14 @@ class _Timing:
         return round(time.perf_counter() - self._start, 6)
 
 
+def _before_effect(replay: Replay, key: str) -> Operation:
+    replay.go_live(key)
+    if replay.rehearse is not None and replay.replaying:
+        yield REHEARSAL  # is it put in before what is recorded, or in the place of it?
+    if not replay.journal.settled():
+        yield FLUSH
+
+
 def _fact(replay: Replay, key: str, work: Step[..., Any], timing: _Timing, attempt: int, value: Any) -> Fact:
     limit = replay.payload_limit
     result = encode(value, limit=limit) if work.result is None else work.result.encode_result(value, limit=limit)
@@ -107,8 +114,15 @@ def _fact(replay: Replay, key: str, work: Step[..., Any], timing: _Timing, attem
     return replay.fact(key, data, attempt=attempt)
 
 
-def _result(work: Step[..., Any], stored: Any) -> Any:
-    return stored if work.result is None else work.result.decode_result(stored)
+def _result(key: str, work: Step[..., Any], stored: Any) -> Any:
+    return stored if work.result is None else _decoded(key, work.result, stored)
+
+
+def _decoded(key: str, signature: Signature, stored: Any) -> Any:
+    try:
+        return signature.decode_result(stored)
+    except ArgumentError as error:
+        raise HistoryMismatch(f"{place()}: {key}: {error.message}", hint=error.hint) from error
 
 
 def _judge(replay: Replay, key: str, attempt: int, spent: int, policy: RetryPolicy, error: Exception) -> Try:
@@ -155,7 +169,7 @@ def outcome(replay: Replay, key: str, task: Task[..., Any]) -> Operation:
                 hint="give the new child a key of its own",
             )
         if spawned.state is not None:
-            return _value(spawned, task)
+            return _value(key, spawned, task)
         replay.go_live(key)
         yield Wait(arrivals=1)
 
@@ -179,9 +193,9 @@ def _spawn(
     return entry
 
 
-def _value(spawned: ChildSpawned, task: Task[..., Any]) -> Any:
+def _value(key: str, spawned: ChildSpawned, task: Task[..., Any]) -> Any:
     if spawned.state == State.COMPLETED:
-        return task.signature.decode_result(spawned.output)
+        return _decoded(key, task.signature, spawned.output)
     if spawned.state == State.FAILED:
         raise TaskFailed(spawned.id, spawned.error or {})
     raise TaskCancelled(f"task {spawned.id} ({spawned.name}) was {spawned.state}")

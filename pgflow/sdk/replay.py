@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 import sys
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import CodeType, FrameType
@@ -93,6 +93,9 @@ class Replay:
     unstarted: dict[int, tuple[str, Place]] = field(default_factory=dict)
     """Operations that were asked for and not awaited: name and place by id."""
     draws: random.Random | None = None
+    rehearse: Callable[[], Awaitable[None]] | None = None
+    """Raises a HistoryMismatch if the code would not ask for all that is recorded. Called once, when an effect is about
+    to happen that is not recorded while something recorded has not been asked for."""
     _occurrences: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     _explicit: set[str] = field(default_factory=set)
 
@@ -134,8 +137,7 @@ class Replay:
     @property
     def replaying(self) -> bool:
         """Whether the history holds something that the code has not asked for yet."""
-        history = self.history
-        return len(history.asked) < len(history.order) + len(history.timers) and bool(history.unasked())
+        return bool(self.history.left)
 
     def fact(self, key: str, data: bytes, what: EventType = EventType.STEP_COMPLETED, attempt: int = 1) -> Fact:
         """A fact of this run, with its data as JSON text."""

@@ -113,6 +113,8 @@ def of(work: Any) -> Step[..., Any]:
     """
     if type(work) is Step:
         return work
+    if isinstance(work, functools.partial) and isinstance(work.func, Step):
+        return replace(work.func, function=functools.partial(work.func.function, *work.args, **work.keywords))
     if isinstance(work, Task):
         return Step(work.name, work.function, work.signature, work.is_async, work.retry, work.timeout)
     code = getattr(work, "__code__", None)

@@ -174,6 +174,7 @@ def _cancel_those(found: list[control.Located], told: set[int], force: bool, act
     id was moved or has an outcome.
     """
     cancelled: list[int] = []
+    left: list[int] = []
     rest = 0.0
     for _ in range(MAX_ROUNDS):
         yield from _tell(found, told, actor)

@@ -37,8 +37,9 @@ class Workflow(Task[P, R]):
     """What `ctx.step` knows by name."""
 
     def __call__(self, ctx: Any, /, *args: P.args, **kwargs: P.kwargs) -> Any:  # type: ignore[override]
-        """Run the function itself, here, with this context."""
-        return self.function(ctx, *args, **kwargs)
+        """Run the function itself, here, with this context; a context that knows better how to (`Inline`) does it."""
+        conduct = getattr(ctx, "conduct", None)
+        return self.function(ctx, *args, **kwargs) if conduct is None else conduct(self, args, kwargs)
 
     def definition(self) -> Definition:
         """What is stored of it: the JSON Schema of its input, for forms and checks at the door, and its words.

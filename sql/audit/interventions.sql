@@ -1,4 +1,4 @@
--- Guarantees: what people did to tasks lately (cancel, redrive, pause, resume), newest first, and who it was.
+-- Guarantees: what people did to tasks lately (cancel, redrive, pause, resume, fork), newest first, and who it was.
 -- Columns: at, event, by, task_id, run_id, name, detail
 -- Parameters: since interval = '7 days', limit integer = 100
 -- Index: none, because events are not indexed by time; partitions that rest since before then are not read.
@@ -12,5 +12,7 @@ select e.at, e.type::text as event, e.actor as by, e.task_id, e.root_id as run_i
   from pgflow.event e
   join pgflow.task t on t.root_id = e.root_id and t.id = e.task_id
  where e.root_id >= (select root_id from horizon) and e.at >= (select since from horizon)
-   and e.type in ('task.cancelled', 'task.redriven', 'task.paused', 'task.resumed')
+   and e.type in ('task.cancelled', 'task.redriven', 'task.paused', 'task.resumed', 'workflow.cancelling',
+                  'workflow.forked')
+   and (e.type <> 'workflow.forked' or e.task_id = e.root_id)
  order by e.at desc, e.id desc limit %(limit)s::integer

@@ -11,7 +11,7 @@ with history as (
     select e.at, e.id, e.task_id, e.type::text, e.attempt, e.worker_id,
            nullif(concat_ws(', ', e.key, 'due ' || (e.data->>'due_at')::timestamptz,
                             nullif(concat_ws(': ', e.data->'error'->>'type', split_part(e.data->'error'->>'message', E'\n', 1)), ''),
-                            e.data->>'reason', 'by ' || e.actor), '')
+                            e.data->>'reason', e.data->>'state', 'from ' || (e.data->>'from'), 'by ' || e.actor), '')
       from pgflow.event e where e.root_id = %(run)s::bigint
 )
 select h.at, h.at - min(h.at) over () as after, h.task_id, t.name, h.event, h.attempt,

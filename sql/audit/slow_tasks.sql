@@ -13,7 +13,7 @@ with horizon as materialized (
       from pgflow.event e
      where e.root_id >= (select root_id from horizon) and e.at >= (select since from horizon)
        and e.type in ('task.completed', 'task.failed', 'task.retried', 'task.cancelled', 'task.released',
-                      'lease.expired', 'timer.created')
+                      'lease.expired')
 ), spans as (
     select e.root_id, e.task_id, e.attempt, max(s.at) as started_at, e.at - max(s.at) as took, e.type::text as ended_with
       from ended e

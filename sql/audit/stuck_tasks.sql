@@ -40,8 +40,8 @@ with clock as materialized (
             then 'its worker is silent and the lease is not taken back: ' || c.leader
         when m.state = 'running' and l.deadline < c.horizon then 'past its deadline and not ended: ' || c.leader
         when m.state = 'throttled' then 'held back by the limit of ' || h.queue
-        when m.state in ('paused', 'needs_attention')
-            then concat_ws(' ', replace(m.state::text, '_', ' '), 'by ' || k.actor, k.detail->>'reason')
+        when m.state = 'paused' then 'its run is paused' || coalesce(' by ' || r.actor, '')
+        when m.state = 'needs_attention' then concat_ws(': ', 'needs attention', k.detail->>'type')
         end as why
       from clock c cross join moving m
       left join pgflow.queue q on q.name = m.queue
@@ -49,6 +49,7 @@ with clock as materialized (
       left join pgflow.lease l on l.task_id = m.task_id and m.state = 'running'
       left join pgflow.throttled h on h.task_id = m.task_id
       left join pgflow.parked k on k.task_id = m.task_id
+      left join pgflow.paused_run r on r.root_id = k.root_id
 )
 select j.why, j.state::text as state, j.queue, j.name, count(*) as tasks, min(j.since) as since,
        min(j.task_id) as oldest_task_id

@@ -3,21 +3,12 @@
 -- place's lock: a task that is just moving is missed, so the caller repeats with a new snapshot until every id was
 -- moved or has an outcome. The inbox rows of their parents, at which they will arrive, are locked first, in order: a
 -- parent's id is below its children's, and nobody may hold a child's row and wait for a lower one.
--- Index: the primary key of each place; task_child.
-with named as materialized (
-    select unnest(%(tasks)s::bigint[]) as task_id
-), parents as materialized (
-    select distinct t.parent_id from named n cross join lateral (
-           select parent_id from pgflow.task where id = n.task_id and parent_id is not null offset 0) t
-     order by 1
-), made as (
-    insert into pgflow.inbox (task_id) select p.parent_id from parents p on conflict do nothing returning 1
-), told_first as materialized (
-    select i.task_id
-      from (select p.parent_id from parents p where (select count(*) from made) >= 0 order by 1) p
-     cross join lateral (select task_id from pgflow.inbox where task_id = p.parent_id for update) i
-), asked as materialized (
-    select n.task_id from named n where (select count(*) from told_first) >= 0
+-- Index: the primary key of each place.
+with asked as materialized (
+    select a.task_id
+      from (select pgflow.lock_parents(%(tasks)s::bigint[]) as count offset 0) locked
+     cross join unnest(%(tasks)s::bigint[]) as a(task_id)
+     where locked.count >= 0
 ), unleased as (
     delete from pgflow.lease p where p.ctid = any(array(
         select c.ctid from asked a cross join lateral (

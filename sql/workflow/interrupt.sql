@@ -9,6 +9,10 @@ with asked as materialized (
 ), told as (
     insert into pgflow.event (root_id, task_id, type, at, actor)
     select a.root_id, a.task_id, 'workflow.cancelling', pgflow.now(), %(actor)s::text from asked a
+     where not exists (select from pgflow.event e where e.root_id = a.root_id and e.task_id = a.task_id
+                         and e.type = 'workflow.cancelling' and e.id > coalesce((
+                             select max(r.id) from pgflow.event r where r.root_id = a.root_id
+                                and r.task_id = a.task_id and r.type = 'task.redriven'), 0))
 ), undelayed as (
     delete from pgflow.delayed p where p.ctid = any(array(
         select c.ctid from asked a cross join lateral (

@@ -8,7 +8,10 @@ select a.task_id, h.*
        select 'facts'::text as type, 0::bigint as id, null::text as key, (
               select count(*)::integer from pgflow.event e
                where e.root_id = a.root_id and e.task_id = a.task_id
-                 and e.type in ('step.completed', 'timer.created', 'workflow.started', 'workflow.continued')) as number,
+                 and e.type in ('step.completed', 'timer.created', 'workflow.started', 'workflow.continued'))
+            + (select count(*)::integer from pgflow.event e
+                where e.root_id = a.root_id and e.task_id = a.task_id and e.type in ('step.retried', 'step.failed'))
+            + (select count(*)::integer from pgflow.task t where t.root_id = a.root_id and t.parent_id = a.task_id) as number,
               null::text as name, null::text as state, null::jsonb as data, null::jsonb as error, pgflow.now() as at
        union all
        select 'arrived', 0, null, coalesce((select i.arrived from pgflow.inbox i where i.task_id = a.task_id), 0),

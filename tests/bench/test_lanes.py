@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from bench import report
+from bench import apps, floors, report
 from bench.__main__ import measure
 from bench.ground import Ground
 from bench.lanes import LANES, Options
+from bench.lanes.fanout import fan_out
+from bench.lanes.replay import replays
+from bench.lanes.sleepers import held, wait_asleep
+from bench.lanes.steps import STEPS
 from bench.server import URL, database
+from bench.worker import Worker
+from pgflow import Client
 
 KEYS = {
     "lane", "figure", "unit", "floor", "ratio", "cpu_us_per_task", "wal_bytes_per_task", "settings", "spread", "detail",
@@ -33,6 +40,13 @@ def test_a_lane_answers_one_json_object_with_every_key(lane: str) -> None:
     assert document["figure"] > 0
     assert document["cpu_us_per_task"].keys() == {"worker", "postgres"}
     assert {"server", "machine"} <= document["settings"].keys()
+
+
+def test_runs_that_sleep_hold_nothing() -> None:
+    document = measure(["sleepers"], Options(quick=True))["sleepers"]
+    assert {name: document["detail"][name] for name in ("leases", "running", "more_threads")} == {
+        "leases": 0, "running": 0, "more_threads": 0,
+    }  # fmt: skip
 
 
 @pytest.fixture
@@ -59,3 +73,53 @@ def test_a_drain_whose_history_is_not_whole_is_refused(ground: Ground) -> None:
 
 def test_every_target_that_names_a_lane_names_one_that_there_is() -> None:
     assert {target.lane for target in report.TARGETS} == set(LANES)
+
+
+def test_the_floor_of_steps_records_each_step_of_each_run(ground: Ground) -> None:
+    bare = floors.record(ground.settings, 7, STEPS, in_flight=4, batch=3)
+    assert bare.seconds > 0
+    recorded = "select count(distinct (task_id, key)) from pgflow.event where type = 'step.completed'"
+    assert ground.value(recorded) == 7 * STEPS
+
+
+def test_the_floor_of_a_fan_out_ends_every_child_and_the_run_itself(ground: Ground) -> None:
+    floors.fan_out(ground.settings, 1_200)
+    children, runs = 1_200 + 10, 2  # one of 10 before, so that statements are planned
+    assert ground.value("select count(*) from pgflow.outcome where state = 'completed'") == children + runs
+    assert ground.value("select count(*) from pgflow.ready") == ground.value("select count(*) from pgflow.lease") == 0
+
+
+def test_a_fan_out_is_measured_with_all_of_its_children(ground: Ground) -> None:
+    with Worker(ground.settings, 10) as worker, Client(ground.settings) as client:
+        worker.wait_registered(ground.connection)
+        fan = fan_out(ground, client, worker, 30)
+    assert fan.children == 30
+    assert 0 < fan.seconds < fan.client
+
+
+def test_runs_that_are_not_asleep_are_waited_for_in_vain(ground: Ground) -> None:
+    with pytest.raises(TimeoutError, match="0 of 1 runs asleep"):
+        wait_asleep(ground, 1, 0.1)
+
+
+def test_a_worker_that_runs_something_is_seen_to_hold_it(ground: Ground) -> None:
+    with Client(ground.settings) as client, Worker(ground.settings, 10) as worker:
+        worker.wait_registered(ground.connection)
+        client.enqueue(apps.nap, 30.0)
+        deadline = time.monotonic() + 10
+        while held(ground, worker).leases == 0 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        found = held(ground, worker)
+        worker.kill()
+    assert found.leases == 1
+    assert found.threads >= 1
+    assert found.megabytes > 1
+
+
+def test_a_replayed_run_goes_on_in_another_worker_than_the_one_that_recorded_it(ground: Ground) -> None:
+    found = replays(ground, 5, 1, 2.0)
+    workers = """select count(distinct e.worker_id) from pgflow.event e join pgflow.task t on t.root_id = e.root_id
+                  where t.name = 'bench.long' and e.type = 'task.started'"""
+    assert ground.value(workers) == 2
+    assert len(found.took) == 1
+    assert found.took[0] > 0

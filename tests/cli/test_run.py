@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pgflow.model import State
+from pgflow.engine import facts, leases, workflows
+from pgflow.model import Claimed, EventType, Parking, State
 from tests.cli.conftest import Cli
 from tests.fixtures.database import Engine
 
@@ -165,7 +166,9 @@ def test_a_cancelled_run_is_told_from_one_that_had_ended(cli: Cli, engine: Engin
     assert (answer.code, answer.out) == (0, f"{waiting}\n")
     assert f"{done} had ended before: completed" in answer.err
     assert engine.state(waiting) == "cancelled"
-    assert cli("run", "cancel", done, "--json").json == {"cancelled": [], "ended_before": {str(done): "completed"}}
+    assert cli("run", "cancel", done, "--json").json == {
+        "cancelled": [], "cleaning_up": [], "ended_before": {str(done): "completed"},
+    }  # fmt: skip
     assert cli("run", "cancel", done, 987654).code == 3
 
 
@@ -214,7 +217,138 @@ def test_start_waits_for_the_result_when_asked(cli: Cli, engine: Engine) -> None
     assert str(held) in answer.err
 
 
+def workflow(engine: Engine, *, key: str = "charge") -> tuple[int, Claimed]:
+    """A running workflow that has recorded a step."""
+    (run,) = engine.enqueue(name="order", input=b'{"amount": 5, "lines": [{"price": 1}]}')
+    (claimed,) = engine.claim()
+    data = b'{"result": {"paid": 5}, "started_at": "2026-01-01T00:00:00Z", "seconds": 0.25}'
+    engine.run(facts.record([facts.Fact(run, claimed.epoch, EventType.WORKFLOW_STARTED, "1", b"{}")], 1))
+    engine.run(facts.record([facts.Fact(run, claimed.epoch, EventType.STEP_COMPLETED, key, data)], 1))
+    return run, claimed
+
+
+def test_runs_are_paused_and_resumed_and_told_from_those_that_had_nothing_to_be(cli: Cli, engine: Engine) -> None:
+    one, two = engine.enqueue(2)
+    assert cli("run", "pause", one, two).out == f"{one}\n{two}\n"
+    assert engine.state(one) == "paused"
+    again = cli("run", "pause", one)
+    assert (again.code, again.out, again.err) == (0, "", f"{one} is paused: there was nothing to be paused\n")
+    shown = cli("run", "show", one)
+    assert "the run is paused by " in shown.out
+    assert f"`pgflow run resume {one}`" in shown.out
+    assert cli("run", "resume", one, "--json").json == {"resumed": [one], "left": {}}
+    assert cli("run", "resume", one, two, "--json").json == {"resumed": [two], "left": {str(one): "queued"}}
+    assert cli("run", "pause", 987654).code == 3
+
+
+def test_a_signal_reaches_a_run_with_its_payload(cli: Cli, engine: Engine) -> None:
+    (run,) = engine.enqueue()
+    answer = cli("run", "signal", run, "confirmed", '{"by": "ann"}')
+    assert (answer.code, answer.out, answer.err) == (0, "", f"confirmed sent to {run}\n")
+    assert cli("run", "signal", run, "go", "--json").json == {"id": run, "signal": "go"}
+    assert engine.query("select key, data from pgflow.event where type = 'signal.received' order by id") == [
+        ("confirmed", {"payload": {"by": "ann"}}), ("go", {"payload": None}),
+    ]  # fmt: skip
+    assert "a text needs quotes" in cli("run", "signal", run, "go", "yes").err
+    cli("run", "cancel", run)
+    assert cli("run", "signal", run, "go").code == 3
+    assert cli("run", "signal", 987654, "go").code == 3
+
+
+def test_what_needs_attention_is_shown_with_its_diff_and_what_to_do(cli: Cli, engine: Engine) -> None:
+    run, claimed = workflow(engine)
+    detail = b'{"type": "HistoryMismatch", "message": "no longer asks\\nmore", "diff": ["- charge", "+ pay"]}'
+    engine.run(leases.park([Parking(run, claimed.epoch, State.NEEDS_ATTENTION, detail)], 1))
+    lines = cli("run", "show", run).out.splitlines()
+    position = next(number for number, line in enumerate(lines) if "HistoryMismatch: no longer asks" in line)
+    assert lines[position + 1 : position + 3] == ["    - charge", "    + pay"]
+    assert f"pgflow run resume {run}" in lines[position + 3]
+    told = cli("run", "history", run).out
+    assert "needs_attention: HistoryMismatch: no longer asks" in told
+    assert [line.strip() for line in told.splitlines() if line.strip() in {"- charge", "+ pay"}] == [
+        "- charge",
+        "+ pay",
+    ]
+    assert cli("run", "resume", run).out == f"{run}\n"
+    assert engine.state(run) == "queued"
+
+
+def test_what_a_run_waits_for_is_shown(cli: Cli, engine: Engine) -> None:
+    run, claimed = workflow(engine)
+    due = b'{"due_at": "2999-01-01T00:00:00Z"}'
+    timers = [
+        facts.Fact(run, claimed.epoch, EventType.TIMER_CREATED, key, due) for key in ("$signal:confirmed", "$sleep")
+    ]
+    engine.run(facts.record(timers, 1))
+    engine.settle(claimed, state=State.WAITING, needed=1)
+    text = cli("run", "show", run).out
+    assert f"waits for signal confirmed until 2999-01-01 00:00:00: `pgflow run signal {run} confirmed`" in text
+    assert "sleeps (sleep) until 2999" in text
+    told = cli("run", "show", run, "--json").json
+    assert {thing["what"] for thing in told["standing"]} == {"arrivals", "timer"}
+
+
+def test_the_history_of_a_workflow_tells_each_step_with_its_result_and_duration(cli: Cli, engine: Engine) -> None:
+    run, claimed = workflow(engine)
+    engine.run(
+        facts.note_tries(
+            [facts.Try(run, claimed.epoch, EventType.STEP_RETRIED, "ship", 1, b'{"type": "E", "message": "m"}', 5.0)], 1
+        )
+    )
+    engine.settle(claimed, output=b"1")
+    lines = cli("run", "history", run).out.splitlines()
+    assert lines[0].split() == ["at", "after", "task", "what", "detail"]
+    (step,) = [line for line in lines if "step.completed" in line]
+    assert f"{run} order" in step
+    assert 'charge, {"paid":5}, took 250 ms from 00:00:00.000' in step
+    (retried,) = [line for line in lines if "step.retried" in line]
+    assert "ship, try 1, E: m, due 2" in retried
+    assert [line.split()[-1] for line in cli("run", "history", run, "--limit", 1).out.splitlines()[1:]] == ["-"]
+    assert "--limit has more" in cli("run", "history", run, "--limit", 1).err
+    assert len(cli("run", "history", run, "--task", run, "--json").json) == len(lines) - 1
+
+
+def test_a_run_is_done_again_whole_or_from_a_step_with_another_input(cli: Cli, engine: Engine) -> None:
+    run, claimed = workflow(engine)
+    engine.settle(claimed, output=b"1")
+    inputs = "select input from pgflow.task where id = %s"
+    again = cli("run", "rerun", run)
+    assert engine.query(inputs, int(again.out)) == engine.query(inputs, run)
+    changed = cli(
+        "run", "fork", run, "--from-step", "charge", "--set", "input.amount=6", "--set", "input.lines.0.price=2.5",
+        "--set", "input.note=by hand", "--json",
+    )  # fmt: skip
+    assert changed.json["from"] == run
+    assert engine.query(inputs, changed.json["id"]) == [({"amount": 6, "lines": [{"price": 2.5}], "note": "by hand"},)]
+    assert f"from {run} at charge" in cli("run", "history", changed.json["id"]).out
+    assert cli("run", "fork", run, "--from-step", "ship").code == 3
+    assert "it has recorded: charge" in cli("run", "fork", run, "--from-step", "ship").err
+    assert cli("run", "rerun", run, "--set", "amount=6").code == 2
+    assert cli("run", "fork", run).code == 2
+
+
+def test_a_guarded_workflow_is_told_to_cancel_itself_unless_forced(cli: Cli, engine: Engine) -> None:
+    run, claimed = workflow(engine, key="$cleanup")
+    engine.settle(claimed, state=State.WAITING, needed=1)
+    answer = cli("run", "cancel", run)
+    assert (answer.code, answer.out) == (0, "")
+    assert f"{run} was told" in answer.err
+    assert engine.state(run) == "queued"
+    assert engine.events(run)[-1] == "workflow.cancelling"
+    assert cli("run", "cancel", run, "--json").json["cleaning_up"] == [run]
+    assert cli("run", "cancel", run, "--force").out == f"{run}\n"
+    assert engine.state(run) == "cancelled"
+
+
+def test_a_workflow_starts_in_its_own_queue_once_its_definition_is_known(cli: Cli, engine: Engine) -> None:
+    engine.run(workflows.define([workflows.Definition("order", "code", b"x", b'{"queue": "orders"}')]))
+    engine.register(1, queues=("orders",))
+    for args in ((), ("--queue", "other")):
+        assert cli("run", "start", "order", "{}", *args).code == 0
+    assert engine.query("select queue from pgflow.task order by id") == [("orders",), ("other",)]
+
+
 @pytest.mark.parametrize("id", ["0", "-1", "x", str(2**63)])
 def test_what_is_no_id_is_refused(cli: Cli, id: str) -> None:
-    for command in ("show", "history", "cancel", "result"):
+    for command in ("show", "history", "cancel", "result", "pause", "resume", "rerun", "replay"):
         assert cli("run", command, id).code == 2

@@ -97,8 +97,8 @@ def test_locate_finds_runs_and_children_and_says_what_is_final(engine: Engine) -
     (child,) = child_of(engine, parent)
     cancel(engine, child)
     assert sorted(engine.run(control.locate([parent, child, 10**12]))) == [
-        (parent, parent, False),
-        (child, parent, True),
+        control.Located(parent, parent, False),
+        control.Located(child, parent, True),
     ]
 
 

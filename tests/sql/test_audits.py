@@ -13,7 +13,7 @@ import pytest
 
 from pgflow.db.call import Session
 from pgflow.db.statements import statement
-from pgflow.engine import control, reaping, timers, workers
+from pgflow.engine import control, reaping, runs, timers, workers
 from pgflow.engine.audit import Audit, audits
 from pgflow.model import Claimed, State
 from tests.fixtures.database import Engine
@@ -159,7 +159,7 @@ def test_an_attempt_that_slept_is_measured_from_its_last_start(engine: Engine, a
     engine.settle(claimed)
     by_event = {row["ended_with"]: row["took"] for row in ask("slow_tasks") if row["task_id"] == id}
     assert timedelta(seconds=9) < by_event["task.completed"] < timedelta(seconds=12)
-    assert by_event["timer.created"] < timedelta(seconds=5)
+    assert len(by_event) == 1
     (total,) = ask("durations")
     assert (total["attempts"], total["failed"]) == (1, 0)
     assert timedelta(seconds=9) < total["longest"] < timedelta(seconds=12)
@@ -266,11 +266,13 @@ def test_leases_that_nobody_takes_back_are_stuck(engines: Callable[..., Engine],
 def test_parked_and_throttled_tasks_are_stuck_with_their_reason(
     engine: Engine, connection: psycopg.Connection[Any], ask: Ask
 ) -> None:
-    a, b, c = engine.enqueue(3)
+    a, b, c, d = engine.enqueue(4)
+    engine.run(runs.pause([d], actor="ann"))
+    engine.run(runs.park(d))
     connection.execute(
         "with moved as (delete from pgflow.ready where task_id = any(%s) returning *)"
-        " insert into pgflow.parked (task_id, root_id, reason, since, actor, detail, attempt, crashes)"
-        " select task_id, root_id, 'needs_attention', now(), 'ann', '{\"reason\": \"no such step\"}', attempt, crashes"
+        " insert into pgflow.parked (task_id, root_id, reason, since, detail, attempt, crashes)"
+        " select task_id, root_id, 'needs_attention', now(), '{\"type\": \"HistoryMismatch\"}', attempt, crashes"
         " from moved",
         ([a, b],),
     )
@@ -280,7 +282,9 @@ def test_parked_and_throttled_tasks_are_stuck_with_their_reason(
         " select task_id, root_id, 'api', queue, priority, attempt, crashes from moved",
         (c,),
     )
-    assert why(ask) == {"needs attention by ann no such step": 2, "held back by the limit of default": 1}
+    assert why(ask) == {
+        "needs attention: HistoryMismatch": 2, "held back by the limit of default": 1, "its run is paused by ann": 1,
+    }  # fmt: skip
     (held,) = ask("throttled")
     assert (held["slot"], held["tasks"], held["next_task_id"], held["queues"]) == ("api", 1, c, ["default"])
 
@@ -349,6 +353,12 @@ def test_interventions_name_who_it_was(engine: Engine, ask: Ask) -> None:
     engine.run(control.redrive(engine.run(control.locate([id])), actor="bob"))
     assert [(row["event"], row["by"], row["task_id"]) for row in ask("interventions")] == [
         ("task.redriven", "bob", id), ("task.cancelled", "ann", id),
+    ]  # fmt: skip
+    engine.run(runs.pause([id], actor="cid"))
+    engine.run(runs.resume([id], actor="dan"))
+    fork = engine.run(runs.fork(runs.Copy(id, id, b"{}", None, b'{"from": 1}'), actor="eve"))
+    assert [(row["event"], row["by"], row["task_id"]) for row in ask("interventions", limit=3)] == [
+        ("workflow.forked", "eve", fork), ("task.resumed", "dan", id), ("task.paused", "cid", id),
     ]  # fmt: skip
 
 

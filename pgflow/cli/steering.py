@@ -1,0 +1,141 @@
+"""The commands of `pgflow run` that change what becomes of a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from pgflow.cli import connection, output
+from pgflow.cli.parameters import ID, pair
+from pgflow.cli.task import cancel_all
+from pgflow.errors import ArgumentError
+from pgflow.sdk.client import Client
+
+_IDS = click.argument("run_ids", type=ID, nargs=-1, required=True, metavar="ID...")
+_SET = click.option(
+    "--set", "changes", type=pair, multiple=True, metavar="PATH=VALUE",
+    help="Change the input, as in input.order.amount=5; a value that is no JSON is a text. Repeat.",
+)  # fmt: skip
+
+
+@click.command(cls=output.Command)
+@_IDS
+@click.option("--force", is_flag=True, help="Outright: what workflows registered to be undone is not.")
+def cancel(run_ids: tuple[int, ...], force: bool) -> None:
+    """Cancel runs.
+
+    All that is in them goes with them. What has ended already stays as it is. A workflow that has something to undo
+    (`ctx.compensate`, `ctx.on_cancel`) is told to do so, and ends by itself after that.
+    """
+    cancel_all(run_ids, force=force)
+
+
+@click.command(cls=output.Command)
+@_IDS
+def pause(run_ids: tuple[int, ...]) -> None:
+    """Pause runs.
+
+    What is ready in them, and what becomes ready, waits until they are resumed. What is running goes on until it
+    suspends or ends; timers go on counting.
+    """
+    with connection.client() as client:
+        _tell("paused", client.pause(*run_ids), run_ids, client)
+
+
+@click.command(cls=output.Command)
+@_IDS
+def resume(run_ids: tuple[int, ...]) -> None:
+    """Let runs go on.
+
+    Those that are paused, and those that need attention once their code is mended; should it not be, they come back. A
+    task of a run that needs attention may be given as well.
+    """
+    with connection.client() as client:
+        _tell("resumed", client.resume(*run_ids), run_ids, client)
+
+
+def _tell(what: str, done: list[int], asked: Sequence[int], client: Client) -> None:
+    left = {id: str(client.show(id)["state"]) for id in dict.fromkeys(asked) if id not in done}
+    if output.wants_json():
+        output.document({what: done, "left": left})
+        return
+    for id in done:
+        click.echo(id)
+    for id, state in left.items():
+        output.note(f"{id} is {state}: there was nothing to be {what}")
+
+
+@click.command(cls=output.Command)
+@click.argument("run_id", type=ID, metavar="ID")
+@click.argument("name")
+@click.argument("payload", default="null", metavar="[JSON]")
+def signal(run_id: int, name: str, payload: str) -> None:
+    """Send the signal NAME to a run.
+
+    \b
+    Example:
+      pgflow run signal 42 confirmed '{"by": "ann"}'
+    """
+    try:
+        value: Any = json.loads(payload)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ArgumentError(f"the payload is no JSON: {error}", hint="""a text needs quotes, as in '"yes"'""") from None
+    with connection.client() as client:
+        client.signal(run_id, name, value)
+    if output.wants_json():
+        output.document({"id": run_id, "signal": name})
+    else:
+        output.note(f"{name} sent to {run_id}")
+
+
+@click.command(cls=output.Command)
+@click.argument("run_id", type=ID, metavar="ID")
+@_SET
+def rerun(run_id: int, changes: Sequence[tuple[str, str]]) -> None:
+    """Start a run again from its beginning.
+
+    As a new run of the same name, input and options. Prints its id.
+    """
+    with connection.client() as client:
+        _started(client.rerun(run_id, set=_values(changes) or None).id, run_id)
+
+
+@click.command(cls=output.Command)
+@click.argument("run_id", type=ID, metavar="ID")
+@click.option("--from-step", required=True, metavar="STEP", help="What it is recorded under, as in charge or charge#2.")
+@_SET
+def fork(run_id: int, from_step: str, changes: Sequence[tuple[str, str]]) -> None:
+    """Start a new run from a step of a run.
+
+    It takes over what the run had recorded before that step, and does that step anew. Prints the new run's id.
+
+    \b
+    Example:
+      pgflow run fork 42 --from-step charge --set input.amount=5
+    """
+    with connection.client() as client:
+        _started(client.fork(run_id, from_step=from_step, set=_values(changes) or None).id, run_id)
+
+
+def _values(changes: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    return {path: _value(text) for path, text in changes}
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (json.JSONDecodeError, RecursionError):
+        return text
+
+
+def _started(id: int, old: int) -> None:
+    if output.wants_json():
+        output.document({"id": id, "from": old})
+    else:
+        click.echo(id)
+
+
+COMMANDS = (cancel, pause, resume, signal, rerun, fork)

@@ -1,0 +1,164 @@
+"""The verbs of people for runs: pause, resume, fork; what keeps one; and which workflows are in flight."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from pgflow.db.call import Call, Rows
+from pgflow.engine.arrays import numbers
+
+PAGE = 1000
+MAX_ID = 2**63 - 1
+
+
+def unfinished(run_id: int, *, before: int = MAX_ID, upto: int | None = None, limit: int = PAGE) -> Call[list[int]]:
+    """Up to `limit` tasks of this run that have no outcome yet, newest first.
+
+    Args:
+        run_id: the run.
+        before: only smaller ids: the last one of the page before.
+        upto: none that was spawned after this id, but by a cancelled task that had nothing to clean up.
+        limit: how many at most.
+    """
+    params = {"run": run_id, "before": before, "upto": upto, "limit": limit}
+    return Call("run/unfinished", params, lambda rows: [row[0] for row in rows])
+
+
+def newest() -> Call[int]:
+    """An id that no task spawned before has surpassed."""
+    return Call("run/newest", {}, lambda rows: int(rows[0][0]))
+
+
+def pause(run_ids: Sequence[int], *, actor: str | None = None) -> Call[list[int]]:
+    """Let nothing more become ready in these runs. Returns those that were not paused before."""
+    return Call("run/pause", {"runs": numbers(run_ids), "actor": actor}, lambda rows: [row[0] for row in rows])
+
+
+def park(run_id: int, after: int = 0, *, actor: str | None = None) -> Call[tuple[int | None, int]]:
+    """Park what is ready among the next tasks of a paused run. Returns the last id looked at, None at the end, and how
+    many were parked."""
+    params = {"run": run_id, "after": after, "limit": PAGE, "actor": actor}
+    return Call("run/park", params, lambda rows: (rows[0][0], rows[0][1]))
+
+
+def resume(run_ids: Sequence[int], *, actor: str | None = None) -> Call[list[int]]:
+    """Pause these runs no longer. Returns those that were paused."""
+    return Call("run/resume", {"runs": numbers(run_ids), "actor": actor}, lambda rows: [row[0] for row in rows])
+
+
+def unpark(
+    run_ids: Sequence[int], task_ids: Sequence[int] = (), *, actor: str | None = None
+) -> Call[list[tuple[int, int]]]:
+    """Make a page of what is parked in these runs ready again, and those of these tasks that need attention. Returns
+    (task_id, root_id) of those moved."""
+    params = {"runs": numbers(run_ids), "tasks": numbers(task_ids), "limit": PAGE, "actor": actor}
+    return Call("run/unpark", params, lambda rows: [(row[1], row[0]) for row in rows])
+
+
+class Copy(NamedTuple):
+    """What a new run begins with.
+
+    Args:
+        root_id: the run that is copied from.
+        task_id: the task in it.
+        input: the arguments as JSON text.
+        size: their bytes, when they are bulky.
+        data: where it comes from, as JSON text.
+        prefix: what keys begin with in the generation that is copied.
+        events: which of its events are copied, in their order.
+        children: which of its children, all of which have an outcome.
+    """
+
+    root_id: int
+    task_id: int
+    input: bytes
+    size: int | None
+    data: bytes
+    prefix: str = ""
+    events: Sequence[int] = ()
+    children: Sequence[int] = ()
+
+
+def fork(copy: Copy, *, actor: str | None = None) -> Call[int | None]:
+    """Start a run from what another has recorded. Returns its id; None when the other is not there."""
+    params = {
+        "root": copy.root_id,
+        "task": copy.task_id,
+        "input": copy.input.decode(),
+        "size": copy.size,
+        "data": copy.data.decode(),
+        "prefix": copy.prefix,
+        "events": numbers(copy.events),
+        "children": numbers(copy.children),
+        "actor": actor,
+    }
+    return Call("run/fork", params, lambda rows: rows[0][0] if rows else None)
+
+
+class Standing(NamedTuple):
+    """One thing that keeps a task.
+
+    Args:
+        what: `paused`, `parked`, `arrivals`, `timer` or `child`.
+        task_id: of what is parked, or of the child.
+        name: its task's name.
+        step: its name within the parent; the key of a timer.
+        state: its state; None for a child that is just moving.
+        at: since when; of a timer and of `arrivals`: until when at most.
+        actor: who paused it.
+        detail: why it is parked.
+        number: of arrivals that it lacks; of children in all.
+    """
+
+    what: str
+    task_id: int | None
+    name: str | None
+    step: str | None
+    state: str | None
+    at: datetime | None
+    actor: str | None
+    detail: dict[str, Any] | None
+    number: int | None
+
+
+def standing(root_id: int, task_id: int, limit: int = 20) -> Call[list[Standing]]:
+    """What keeps a task, at most `limit` of each kind."""
+    params = {"root": root_id, "task": task_id, "limit": limit}
+    return Call("run/standing", params, lambda rows: [Standing._make(row) for row in rows])
+
+
+class InFlight(NamedTuple):
+    """A workflow without an outcome."""
+
+    task_id: int
+    root_id: int
+    name: str
+    state: str
+    input: dict[str, Any]
+
+
+class Page(NamedTuple):
+    """Some workflows in flight, and where to go on; None at the end."""
+
+    found: list[InFlight]
+    last: int | None
+
+
+def in_flight(names: Sequence[str], after: int = 0, limit: int = 2000) -> Call[Page]:
+    """Of the next tasks in any place, those that are workflows: of these names, or known to be ones."""
+
+    def parse(rows: Rows) -> Page:
+        return Page([InFlight._make(row) for row in rows[:-1]], rows[-1][1])
+
+    return Call("run/in_flight", {"names": list(names), "after": after, "limit": limit}, parse)
+
+
+def definition(name: str) -> Call[dict[str, Any] | None]:
+    """The newest definition stored under this name: `version`, `kind`, `document`, `created_at`."""
+
+    def parse(rows: Rows) -> dict[str, Any] | None:
+        return dict(zip(("version", "kind", "document", "created_at"), rows[0], strict=True)) if rows else None
+
+    return Call("run/definition", {"name": name}, parse)

@@ -1,0 +1,91 @@
+"""Databases for tests: a migrated template, made once, and copies of it, which cost milliseconds."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import LiteralString
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg import sql
+
+from pgflow.config import Settings, load
+from pgflow.db import connect, migrations
+from pgflow.db.call import Call, Session
+from pgflow.db.statements import statement
+
+URL = "PGFLOW_TEST_DATABASE_URL"
+
+
+def url_of(server_url: str, name: str) -> str:
+    """The URL of another database on the same server."""
+    return urlsplit(server_url)._replace(path=f"/{name}").geturl()
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """The URL of a server to test on: of `PGFLOW_TEST_DATABASE_URL`, or else of an embedded one that runs meanwhile.
+
+    Raises:
+        EmbeddedError: there is none: neither the variable is set nor `pgflow-engine[dev]` installed.
+    """
+    given = os.environ.get(URL)
+    if given:
+        yield given
+        return
+    from pgflow.embedded.postgres import EmbeddedPostgres
+
+    directory = Path(tempfile.mkdtemp(prefix="pgflow-tests-"))
+    directory.chmod(0o755)  # as root, the server runs under another account, which has to get in
+    try:
+        with EmbeddedPostgres(directory, durable=False) as embedded:
+            yield embedded.url
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def template(server_url: str, *, clock: bool = True) -> Iterator[str]:
+    """The name of a migrated database, to be copied.
+
+    Args:
+        server_url: a server, as somebody who may create databases.
+        clock: let its time be moved by `advance`.
+    """
+    with database(server_url) as settings:
+        migrations.migrate(settings)
+        if clock:
+            with connect.open_sync(settings, "test") as connection:
+                session = Session(connection, settings.schema_name)
+                session.run(Call("testing/create_clock", {}, lambda _: None))
+                session.run(Call("testing/install_clock", {}, lambda _: None))
+        yield urlsplit(settings.require_url()).path[1:]
+
+
+@contextmanager
+def database(server_url: str, template: str = "template1") -> Iterator[Settings]:
+    """A database of its own, as a copy; it is gone afterwards."""
+    name = f"pgflow_test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(_named("testing/create_database", name=name, template=template))
+        try:
+            settings = load(database_url=url_of(server_url, name))
+            yield settings.model_copy(update={"direct_url": None, "pooled": False})
+        finally:
+            connection.execute(_named("testing/drop_database", name=name))
+
+
+def _named(file: str, **names: str) -> sql.Composed:
+    text: LiteralString = statement(file)
+    return sql.SQL(text).format(**{key: sql.Identifier(value) for key, value in names.items()})
+
+
+def advance(seconds: float) -> Call[None]:
+    """Move the database's test clock on, for all sessions."""
+    return Call("testing/advance_clock", {"seconds": seconds}, lambda _: None)

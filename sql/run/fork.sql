@@ -1,0 +1,46 @@
+-- Guarantees: a new run like the task given, with this input, whose history holds copies of these events and children of
+-- it, all of which are final; and which names where it comes from. Children are copied as tasks that have their outcome.
+-- What follows a generation's prefix in a key is the key in the new run. Returns its id.
+-- Index: task_pkey, event_pkey, outcome_pkey; the rest are inserts.
+with source as materialized (
+    select t.*, n.new_id, n.now
+      from (select nextval('pgflow.task_id_seq') as new_id, pgflow.now() as now offset 0) n cross join lateral (
+           select * from pgflow.task where root_id = %(root)s::bigint and id = %(task)s::bigint offset 0) t
+), written as (
+    insert into pgflow.task (id, root_id, name, queue, priority, input, size, created_at, timeout, retry, slot, tags,
+                             actor)
+    select s.new_id, s.new_id, s.name, s.queue, s.priority, %(input)s::jsonb, %(size)s::integer, s.now, s.timeout,
+           s.retry, s.slot, s.tags, %(actor)s::text
+      from source s
+    returning id
+), forked as (
+    insert into pgflow.event (root_id, task_id, type, at, actor, data)
+    select s.new_id, s.new_id, 'workflow.forked', s.now, %(actor)s::text, %(data)s::jsonb from source s
+), copied as (
+    insert into pgflow.event (root_id, task_id, type, attempt, at, key, data)
+    select s.new_id, s.new_id, e.type, e.attempt, case e.type when 'signal.received' then e.at else s.now end,
+           case e.type when 'signal.received' then e.key else substr(e.key, length(%(prefix)s::text) + 1) end, e.data
+      from source s cross join unnest(%(events)s::bigint[]) with ordinality as a(id, ord) cross join lateral (
+           select * from pgflow.event where root_id = s.root_id and id = a.id offset 0) e
+     order by a.ord
+), child as materialized (
+    select nextval('pgflow.task_id_seq') as new_child, s.new_id, s.now, t.*
+      from source s cross join (select unnest(%(children)s::bigint[]) as id order by 1) a cross join lateral (
+           select * from pgflow.task where root_id = s.root_id and id = a.id offset 0) t
+), spawned as (
+    insert into pgflow.task (id, root_id, parent_id, step, name, queue, priority, input, size, created_at, timeout,
+                             retry, slot, tags, actor)
+    select c.new_child, c.new_id, c.new_id, substr(c.step, length(%(prefix)s::text) + 1), c.name, c.queue, c.priority,
+           c.input, c.size, c.now, c.timeout, c.retry, c.slot, c.tags, %(actor)s::text
+      from child c
+), ended as (
+    insert into pgflow.outcome (root_id, task_id, parent_id, state, attempt, output, error, finished_at)
+    select c.new_id, c.new_child, c.new_id, o.state, o.attempt, o.output, o.error, c.now
+      from child c cross join lateral (
+           select * from pgflow.outcome where root_id = c.root_id and task_id = c.id offset 0) o
+), told as (
+    insert into pgflow.event (root_id, task_id, type, at, actor, data)
+    select c.new_id, c.new_child, 'workflow.forked', c.now, %(actor)s::text, jsonb_build_object('from', c.id)
+      from child c order by c.new_child
+)
+select w.id, pgflow.make_ready(array[w.id], array[w.id], array[1::smallint], array[0::smallint]) from written w

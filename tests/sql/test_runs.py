@@ -1,0 +1,190 @@
+"""The statements of sql/run on places made by the engine's own verbs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from pgflow.engine import control, facts, leases, limits, runs, upkeep, workflows
+from pgflow.engine.children import Child, spawn
+from pgflow.engine.enqueue import Request, Spec
+from pgflow.engine.runs import Copy
+from pgflow.model import EventType, Parking, State
+from tests.fixtures.database import Engine
+
+
+def child_of(engine: Engine, run: int, step: str = "c") -> int:
+    """A ready child of a leased run."""
+    ((epoch, worker),) = engine.query("select epoch, worker_id from pgflow.lease where task_id = %s", run)
+    spawned = engine.run(spawn([Child(run, epoch, step, Request(Spec("noop"), b"{}"))], worker))
+    return int(spawned[run, step])
+
+
+def sweep(engine: Engine) -> None:
+    for call in upkeep.sweeps():
+        engine.run(call)
+
+
+def test_what_was_parked_as_its_run_was_being_resumed_goes_on(engine: Engine) -> None:
+    (run,) = engine.enqueue()
+    engine.run(runs.pause([run]))
+    engine.run(runs.park(run))
+    engine.query("delete from pgflow.paused_run returning 1")  # as if make_ready had seen it just before
+    assert engine.state(run) == "paused"
+    sweep(engine)
+    assert engine.state(run) == "queued"
+
+
+def test_a_paused_run_is_forgotten_when_nothing_in_it_is_unfinished(engine: Engine) -> None:
+    (run,) = engine.enqueue()
+    (claimed,) = engine.claim()
+    child = child_of(engine, run)
+    engine.run(runs.pause([run]))
+    engine.settle(claimed)
+    sweep(engine)
+    assert engine.query("select root_id from pgflow.paused_run") == [(run,)], "its child is still there"
+    engine.run(control.cancel([child]))
+    sweep(engine)
+    assert engine.query("select root_id from pgflow.paused_run") == []
+
+
+def test_what_tasks_told_of_themselves_goes_with_their_history_and_not_before(engine: Engine) -> None:
+    kept = engine.query("select upper from pgflow.partition order by lower limit 1")[0][0]
+    for root in (5, kept + 5):
+        engine.query(
+            "insert into pgflow.progress (root_id, task_id, at) values (%s, %s, now()) returning 1", root, root
+        )
+    sweep(engine)
+    assert engine.query("select count(*) from pgflow.progress") == [(2,)]
+    engine.query("delete from pgflow.partition where lower = 0 returning 1")
+    sweep(engine)
+    assert engine.query("select root_id from pgflow.progress") == [(kept + 5,)]
+
+
+def test_the_children_of_a_paused_run_are_parked_with_it_page_by_page(engine: Engine) -> None:
+    (run,) = engine.enqueue()
+    engine.claim()
+    children = [child_of(engine, run, f"c{number}") for number in range(5)]
+    engine.run(runs.pause([run], actor="ann"))
+    last, parked = engine.run(runs.park(run, children[1]))
+    assert (last, parked) == (children[-1], 3)
+    assert engine.run(runs.park(run, children[-1])) == (None, 0)
+    assert [engine.state(child) for child in children] == ["queued"] * 2 + ["paused"] * 3
+    assert engine.state(run) == "running"
+
+
+def test_nothing_is_parked_in_a_run_that_is_not_paused(engine: Engine) -> None:
+    (run,) = engine.enqueue()
+    assert engine.run(runs.park(run)) == (None, 0)
+    assert engine.state(run) == "queued"
+
+
+def test_a_task_that_needs_attention_is_resumed_by_itself_but_not_one_whose_run_is_paused(engine: Engine) -> None:
+    (run,) = engine.enqueue()
+    engine.claim()
+    one, two = child_of(engine, run, "one"), child_of(engine, run, "two")
+    first = next(claimed for claimed in engine.claim() if claimed.task_id == one)
+    engine.run(leases.park([Parking(one, first.epoch, State.NEEDS_ATTENTION, b'{"type": "E"}')], 1))
+    assert engine.run(runs.unpark([], [one, two])) == [(one, run)]
+    assert engine.state(one) == "queued"
+    engine.run(runs.pause([run]))
+    engine.run(runs.park(run))
+    assert engine.state(one) == "paused"
+    assert engine.run(runs.unpark([], [one])) == []
+
+
+@pytest.mark.parametrize("limited", [False, True])
+def test_a_fork_is_whole_and_where_its_queue_lets_it_be(engine: Engine, limited: bool) -> None:
+    if limited:
+        engine.run(limits.set_limit("default", limits.Limit(concurrency=1)))
+    (old,) = engine.enqueue(input=b'{"a": 1}', tags=b'{"t": "x"}')
+    copy = Copy(old, old, b'{"a": 2}', None, b'{"from": 1, "step": null}')
+    new = engine.run(runs.fork(copy, actor="ann"))
+    assert engine.query("select input, tags, actor from pgflow.task where id = %s", new) == [
+        ({"a": 2}, {"t": "x"}, "ann")
+    ]
+    assert engine.state(new) == ("throttled" if limited else "queued")
+    assert engine.events(new) == ["workflow.forked"]
+    assert engine.run(runs.fork(Copy(10**12, 10**12, b"{}", None, b"{}"))) is None
+
+
+def test_a_forks_copies_are_found_by_a_replay_of_it(engine: Engine) -> None:
+    (old,) = engine.enqueue()
+    (claimed,) = engine.claim()
+    child = child_of(engine, old, "2/c")
+    recorded = [
+        facts.Fact(old, claimed.epoch, EventType.STEP_COMPLETED, "2/charge", b'{"result": 5}'),
+        facts.Fact(old, claimed.epoch, EventType.TIMER_CREATED, "2/$sleep", b'{"due_at": "2026-01-01T00:00:00Z"}'),
+    ]
+    engine.run(facts.record(recorded, 1))
+    engine.settle(*engine.claim(), output=b"7")
+    events = [id for (id,) in engine.query("select id from pgflow.event where key like '2/%%' order by id")]
+    new = engine.run(runs.fork(Copy(old, old, b"{}", None, b"{}", "2/", events, [child])))
+    rows = engine.run(workflows.history([(new, new)]))[new]
+    found = {row.key: (row.type, row.state, row.data) for row in rows if row.key}
+    assert found == {
+        "charge": ("step.completed", None, {"result": 5}),
+        "$sleep": ("timer.created", None, {"due_at": "2026-01-01T00:00:00Z"}),
+        "c": ("child", "completed", 7),
+    }
+
+
+def test_workflows_in_flight_are_found_in_every_place_and_no_others(engines: Callable[..., Engine]) -> None:
+    engine = engines()
+    engine.enqueue(3)
+    waiting, sleeping, running, done = engine.enqueue(4, name="flow")
+    scheduled = engine.enqueue(name="flow", delay=60.0)
+    held = {claimed.task_id: claimed for claimed in engine.claim()}
+    engine.settle(held[waiting], state=State.WAITING, needed=1)
+    engine.settle(held[sleeping], state=State.SLEEPING, delay=60.0)
+    engine.settle(held[done])
+    queued, parked = engine.enqueue(2, name="flow")
+    engine.run(runs.pause([parked]))
+    engine.run(runs.park(parked))
+    engine.run(workflows.define([workflows.Definition("gone", "code", b"x", b"{}")]))
+    gone = engine.enqueue(name="gone")
+    found, last = [], 0
+    while last is not None:
+        page = engine.run(runs.in_flight(["flow"], last, limit=2))
+        found += page.found
+        last = page.last
+    states = {one.task_id: one.state for one in found}
+    assert states == {
+        waiting: "waiting", sleeping: "sleeping", running: "running", scheduled[0]: "scheduled", queued: "queued",
+        parked: "paused", gone[0]: "queued",
+    }  # fmt: skip
+    assert len(found) == len(states)
+
+
+def test_what_keeps_a_task_is_told(engine: Engine) -> None:
+    (run,) = engine.enqueue()
+    (claimed,) = engine.claim()
+    child = child_of(engine, run, "c")
+    due = b'{"due_at": "2999-01-01T00:00:00Z"}'
+    engine.run(
+        facts.record([facts.Fact(run, claimed.epoch, EventType.TIMER_CREATED, f"${name}", due) for name in "ab"], 1)
+    )
+    engine.run(facts.record([facts.Fact(run, claimed.epoch, EventType.STEP_COMPLETED, "$b", b"{}")], 1))
+    engine.settle(claimed, state=State.WAITING, needed=3, delay=100.0)
+    engine.run(runs.pause([run], actor="ann"))
+    things = {thing.what: thing for thing in engine.run(runs.standing(run, run))}
+    assert (things["paused"].actor, things["arrivals"].number) == ("ann", 3)
+    assert things["timer"].step == "$a", "what was answered is open no more"
+    assert (things["child"].task_id, things["child"].state, things["child"].number) == (child, "queued", 1)
+
+
+def test_a_worker_may_control_runs_and_a_reader_may_check_them(engines: Callable[..., Engine]) -> None:
+    worker, reader = engines(), engines()
+    (run,) = worker.enqueue(name="flow")
+    worker.connection.execute("set role pgflow_worker")
+    reader.connection.execute("set role pgflow_reader")
+    worker.run(runs.pause([run], actor="ann"))
+    assert worker.run(runs.park(run))[1] == 1
+    assert [one.state for one in reader.run(runs.in_flight(["flow"])).found] == ["paused"]
+    assert [thing.what for thing in reader.run(runs.standing(run, run))] == ["paused", "parked"]
+    worker.run(runs.resume([run], actor="ann"))
+    assert worker.run(runs.unpark([run])) == [(run, run)]
+    assert worker.run(runs.fork(Copy(run, run, b"{}", None, b"{}"))) > run
+    assert worker.run(runs.newest()) > run
+    sweep(worker)

@@ -1,0 +1,77 @@
+"""Kept code notices what another worker did meanwhile that is no fact: a child spawned, a try made."""
+
+from __future__ import annotations
+
+from pgflow import App, Context, RetryPolicy, step
+from pgflow.config import Settings
+from pgflow.runtime.executor import Executor
+from pgflow.sdk.async_client import AsyncClient
+from tests.fixtures.database import Engine
+from tests.fixtures.workers import eventually
+from tests.workflows.conftest import working
+
+
+def only(worker: Executor, other: Executor, *queues: str) -> None:
+    worker.lanes.paused, other.lanes.paused = frozenset(queues), frozenset({"default", "far"})
+    worker.fetcher.wake()
+
+
+async def test_a_child_that_another_worker_spawned_is_noticed(database: Settings, engine: Engine) -> None:
+    app = App()
+
+    @app.task(name="far", queue="far")
+    async def far() -> str:
+        return "done"
+
+    @app.workflow(name="rested")
+    async def rested(ctx: Context) -> str:
+        await ctx.sleep("200ms")
+        return await ctx.run(far)
+
+    async with (
+        AsyncClient(database, app.tasks) as client,
+        working(database, app.tasks) as one,
+        working(database, app.tasks) as other,
+    ):
+        only(one, other)
+        run = await client.start(rested)
+        await eventually(lambda: engine.query("select 1 from pgflow.delayed"))
+        only(other, one, "far")  # spawns the child, and waits for it
+        await eventually(lambda: engine.query("select 1 from pgflow.inbox where needed > arrived"))
+        only(one, other)  # runs the child, and then the workflow that it has kept where it slept
+        assert await client.result(run, timeout=10) == "done"
+
+
+async def test_a_try_that_another_worker_made_is_noticed(database: Settings, engine: Engine) -> None:
+    app = App()
+
+    async def unlucky() -> None:
+        raise ConnectionError("again")
+
+    @app.workflow(name="tried")
+    async def tried(ctx: Context) -> None:
+        await ctx.step(step(unlucky, retry=RetryPolicy(3, backoff="fixed", base=0.2, jitter=False)))
+
+    def tries() -> list[int]:
+        return [
+            n
+            for (n,) in engine.query(
+                "select attempt::int from pgflow.event where type in ('step.retried', 'step.failed')"
+            )
+        ]
+
+    async with (
+        AsyncClient(database, app.tasks) as client,
+        working(database, app.tasks) as one,
+        working(database, app.tasks) as other,
+    ):
+        only(one, other)
+        run = await client.start(tried)
+        await eventually(lambda: len(tries()) == 1)
+        await eventually(lambda: engine.query("select 1 from pgflow.delayed"))
+        only(other, one)
+        await eventually(lambda: len(tries()) == 2)
+        await eventually(lambda: engine.query("select 1 from pgflow.delayed"))
+        only(one, other)
+        await eventually(lambda: engine.state(run.id) == "failed")
+        assert sorted(tries()) == [1, 2, 3]
