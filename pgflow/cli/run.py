@@ -169,7 +169,9 @@ def show(run_id: int) -> None:
         kept_by = [thing._asdict() for thing in things]
         output.document({**shown, "told": told, "standing": kept_by, "children": children})
         return
-    output.details(shown | ({name: value for name, value in told.items() if name != "at"} if told else {}))
+    if told is not None:  # its own word for where it is, beside the engine's
+        shown |= {"told": told["state"], "progress": told["progress"], "note": told["note"]}
+    output.details(shown)
     for line in standing.lines(things, run_id, str(shown["state"])):
         click.echo(output.cell("", line))
     if children:
