@@ -38,4 +38,5 @@ lint: venv
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy --strict pgflow
+	@MYPYPATH=examples $(BIN)/mypy --strict --explicit-package-bases examples
 	@$(BIN)/lint-imports

@@ -174,7 +174,11 @@ class Context(BaseContext):
         """Send a signal to another run, once."""
         return self._send_signal(run, name, payload)
 
-    def tx(self, work: Callable[[AsyncConnection[Any]], Awaitable[R]], /) -> Op[R]:
+    @overload
+    def tx(self, work: Step[[AsyncConnection[Any]], R], /) -> Op[R]: ...
+    @overload
+    def tx(self, work: Callable[[AsyncConnection[Any]], Awaitable[R]], /) -> Op[R]: ...
+    def tx(self, work: Any, /) -> Op[Any]:
         """Call a function with a database connection and record its result in the same transaction: exactly once.
 
         What it enqueues with `ctx.client.on(db)` is part of it, too. It must neither commit nor roll back.

@@ -132,8 +132,12 @@ class SyncContext(BaseContext):
     def send_signal(self, run: int | Handle[Any], name: str, payload: Any = None) -> None:
         return self._do(self._send_signal(run, name, payload))
 
-    def tx(self, work: Callable[[Connection[Any]], R], /) -> R:
-        return self._do(self._step(in_transaction(work), (), {}, True))  # type: ignore[no-any-return]
+    @overload
+    def tx(self, work: Step[[Connection[Any]], R], /) -> R: ...
+    @overload
+    def tx(self, work: Callable[[Connection[Any]], R], /) -> R: ...
+    def tx(self, work: Any, /) -> Any:
+        return self._do(self._step(in_transaction(work), (), {}, True))
 
 
 for _name, _method in vars(SyncContext).items():

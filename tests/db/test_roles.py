@@ -13,10 +13,23 @@ from psycopg import sql
 from pgflow.config import Settings
 from pgflow.db import connect, migrations, partitions
 from pgflow.db.call import Session
-from pgflow.engine import control, facts, inspection, leadership, reaping, timers, upkeep, workers
+from pgflow.engine import (
+    children,
+    control,
+    facts,
+    inspection,
+    leadership,
+    leases,
+    reaping,
+    runs,
+    timers,
+    upkeep,
+    workers,
+    workflows,
+)
 from pgflow.engine.enqueue import Request, Spec, enqueue
 from pgflow.errors import PermissionDenied
-from pgflow.model import EventType, State
+from pgflow.model import EventType, Parking, State
 from tests.fixtures.database import Engine, url_of
 
 As = Callable[[str], Engine]
@@ -63,6 +76,31 @@ def test_a_worker_may_do_all_that_the_engine_does(acting: As) -> None:
     engine.run(workers.close([1], "done"))
 
 
+def test_a_worker_may_do_all_that_workflows_need(acting: As) -> None:
+    engine = acting("pgflow_worker")
+    engine.register(1)
+    engine.enqueue(2)
+    one, two = engine.claim()
+    run, epoch = one.task_id, one.epoch
+    step = facts.Fact(run, epoch, EventType.STEP_COMPLETED, "$cleanup", b'{"result": true}')
+    assert engine.run(facts.record([step], 1))
+    assert engine.run(facts.note_tries([facts.Try(run, epoch, EventType.STEP_RETRIED, "s", 1, b"{}", 1.0)], 1))
+    assert engine.run(children.spawn([children.Child(run, epoch, "c", Request(Spec("noop"), b"{}"))], 1))
+    engine.run(facts.tell_progress([facts.Progress(run, epoch, b"{}", 0.5, "half")], 1))
+    assert engine.run(workflows.signal([workflows.Signal(run, "s")])) == [(run, "sent")]
+    assert engine.run(workflows.interrupt([(run, run)])) == [run]
+    assert engine.run(workflows.history([(run, run)]))[run]
+    assert engine.run(workflows.news([workflows.Known(run, run, ())]))[run]
+    engine.run(workflows.define([workflows.Definition("w", "code", b"1", b"{}")]))
+    assert engine.run(runs.pause([run])) == [run]
+    engine.run(runs.park(run))
+    assert engine.run(runs.resume([run])) == [run]
+    engine.run(runs.unpark([run]))
+    assert engine.run(runs.fork(runs.Copy(run, run, b"{}", None, b"{}")))
+    assert engine.run(leases.park([Parking(two.task_id, two.epoch, State.NEEDS_ATTENTION)], 1)) == {two.task_id}
+    engine.settle(one)
+
+
 @pytest.mark.parametrize(
     "forbidden",
     [
@@ -70,6 +108,7 @@ def test_a_worker_may_do_all_that_the_engine_does(acting: As) -> None:
         "delete from pgflow.outcome",
         "update pgflow.event set type = 'task.started'",
         "delete from pgflow.event",
+        "update pgflow.definition set version = 2",
         "truncate pgflow.ready",
         "drop table pgflow.ready",
         "create table pgflow.mine (id int)",

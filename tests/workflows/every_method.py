@@ -55,6 +55,10 @@ async def insert(db: AsyncConnection[Any], amount: int) -> int:
     return amount
 
 
+async def insert_one(db: AsyncConnection[Any]) -> int:
+    return await insert(db, 1)
+
+
 def insert_plainly(db: Connection[Any]) -> int:
     db.execute("select 1")
     return 1
@@ -86,6 +90,8 @@ async def every(ctx: Context, order: Order) -> str:
     said: str = await friend.result()
     late: Answer | None = await ctx.signal("never", Answer, timeout=0.001)
     amount: int = await ctx.tx(lambda db: insert(db, 3))
+    again: int = await ctx.tx(step(insert_one, retry=2))
+    assert again == 1
     draw: int = ctx.random().randrange(10)
     ctx.log.info("drawn", draw=draw, id=str(ctx.uuid()), replaying=ctx.replaying)
     ctx.set_state({"order": order.item})
@@ -118,6 +124,8 @@ def every_plainly(ctx: SyncContext, order: Order) -> str:
     said: str = friend.result()
     late: Answer | None = ctx.signal("never", Answer, timeout=0.001)
     amount: int = ctx.tx(insert_plainly)
+    again: int = ctx.tx(step(insert_plainly, key="again"))
+    assert again == amount
     draw: int = ctx.random().randrange(10)
     ctx.log.info("drawn", draw=draw, id=str(ctx.uuid()), replaying=ctx.replaying)
     ctx.set_state({"order": order.item})
