@@ -7,7 +7,7 @@ verb inside the caller's own transaction.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -116,6 +116,18 @@ class AsyncSession:
                     async with self.connection.pipeline() as pipeline:
                         await pipeline.sync()
                 return call.parse(await cursor.fetchall() if _has_rows(cursor) else [])
+
+    async def run_together(self, calls: Sequence[Call[Any]]) -> list[Any]:
+        """Send these calls as one transaction, its commit included, in one round trip: all happen or none."""
+        with translated():
+            async with self.connection.pipeline(), self.connection.transaction():
+                cursors = [_async_cursor(self.connection, call) for call in calls]
+                for call, cursor in zip(calls, cursors, strict=True):
+                    await cursor.execute(statement(call.name, self.schema), call.params, prepare=self.prepare)
+            return [
+                call.parse(await cursor.fetchall() if _has_rows(cursor) else [])
+                for call, cursor in zip(calls, cursors, strict=True)
+            ]
 
     async def run_all(self, calls: Iterable[Call[T]]) -> list[T]:
         """Send each call as soon as it is made, like `Session.run_all`."""

@@ -115,8 +115,7 @@ class Flow:
 
     def _ended(self, code: asyncio.Task[Ending]) -> Ending | None:
         if code.cancelled():  # its own doing
-            error = asyncio.CancelledError("the workflow cancelled itself")
-            return ending.failed(self.claimed, self._workflow, RuntimeError(str(error)))
+            return ending.failed(self.claimed, self._workflow, RuntimeError("the workflow cancelled itself"))
         try:
             return code.result()
         except Suspended as stop:

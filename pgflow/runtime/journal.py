@@ -98,7 +98,6 @@ class WorkerJournal:
         self._loop = asyncio.get_running_loop()
         self._last: asyncio.Future[Any] | None = None
         self._clock_at = (datetime.now(UTC), time.monotonic())
-        self.lost = False
         self.facts = 0
         """How many facts were recorded through it."""
         self.child_ids: dict[str, int] = {}
@@ -156,7 +155,6 @@ class WorkerJournal:
     async def _answer(self, future: asyncio.Future[Any]) -> Any:
         answer = await future
         if answer is None:
-            self.lost = True
             raise LeaseGone
         return answer
 
@@ -195,7 +193,6 @@ class WorkerJournal:
     def _kept(self, recorded: dict[facts.Place, Recorded]) -> Recorded:
         """What was recorded. Raises, so that the transaction is rolled back, when it must not be kept."""
         if not recorded:
-            self.lost = True
             raise LeaseGone
         (answer,) = recorded.values()
         self.facts += 1

@@ -12,7 +12,6 @@ from pgflow.config import Settings
 from pgflow.db import connect
 from pgflow.db.call import AsyncSession, Call
 from pgflow.db.failures import is_outage
-from pgflow.db.together import run_together
 
 T = TypeVar("T")
 
@@ -73,7 +72,7 @@ class Link:
         """Send these calls as one transaction, in one round trip; after an outage likewise."""
         connection = await self.connection()
         try:
-            return await run_together(connection, calls, self._settings.schema_name)
+            return await AsyncSession(connection, self._settings.schema_name, True).run_together(calls)
         except BaseException as error:
             if is_outage(error) or isinstance(error, asyncio.CancelledError):
                 await self.close()

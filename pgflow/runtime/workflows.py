@@ -133,12 +133,13 @@ class Workflows:
         self.replayed += 1
 
         async def given() -> dict[str, Any]:
-            return history.input or (claimed.input if claimed.input is not None else await self._inputs(claimed))
+            for input in (history.input, claimed.input):
+                if input is not None:
+                    return input
+            return await self._inputs(claimed)
 
         async def rehearse() -> None:
-            recorded = Recorded(
-                claimed.task_id, claimed.root_id, claimed.name, State.RUNNING, claimed.input or await given(), rows
-            )
+            recorded = Recorded(claimed.task_id, claimed.root_id, claimed.name, State.RUNNING, await given(), rows)
             ending.check_rehearsal(await asyncio.to_thread(_rehearse, self._tasks, recorded))
 
         async def code() -> Any:

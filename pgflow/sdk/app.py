@@ -120,21 +120,13 @@ class App:
         """
 
         def register(function: Callable[..., Any]) -> Task[..., Any]:
-            return self._add(
-                make(
-                    function, name=name, queue=queue, priority=priority, retry=retry, timeout=timeout, unique=unique,
-                    slot=slot, payload_limit=self.settings().payload_limit,
-                )
+            made = make(
+                function, name=name, queue=queue, priority=priority, retry=retry, timeout=timeout, unique=unique,
+                slot=slot, payload_limit=self.settings().payload_limit,
             )  # fmt: skip
+            return _entered(self.tasks, made, "tasks")
 
         return register if function is None else register(function)
-
-    def _add(self, task: Task[..., Any]) -> Task[..., Any]:
-        taken = self.tasks.get(task.name)
-        if taken is not None and taken.function.__qualname__ != task.function.__qualname__:
-            raise RegistrationError(f"two tasks are named {task.name}", hint="give one of them another name=")
-        self.tasks[task.name] = task
-        return task
 
     @overload
     def workflow(self, function: Callable[Concatenate[Context, P], Awaitable[R]], /) -> Workflow[P, R]: ...
@@ -178,7 +170,7 @@ class App:
                 slot=slot, payload_limit=self.settings().payload_limit, kind=Workflow, skip=1,
             )  # fmt: skip
             assert isinstance(made, Workflow)
-            return self._add(replace(made, steps=self.steps))
+            return _entered(self.tasks, replace(made, steps=self.steps), "tasks")
 
         return register if function is None else register(function)
 
@@ -207,12 +199,7 @@ class App:
         """
 
         def register(function: Callable[..., Any]) -> Step[..., Any]:
-            made = as_step(function, name=name, retry=retry, timeout=timeout)
-            taken = self.steps.get(made.name)
-            if taken is not None and taken.function.__qualname__ != function.__qualname__:
-                raise RegistrationError(f"two steps are named {made.name}", hint="give one of them another name=")
-            self.steps[made.name] = made
-            return made
+            return _entered(self.steps, as_step(function, name=name, retry=retry, timeout=timeout), "steps")
 
         return register if function is None else register(function)
 
@@ -256,3 +243,15 @@ class App:
         from pgflow.sdk.async_client import AsyncClient
 
         return AsyncClient(self.settings(), self.tasks)
+
+
+Entry = TypeVar("Entry", Task[..., Any], Step[..., Any])
+
+
+def _entered(registry: dict[str, Entry], entry: Entry, what: str) -> Entry:
+    """The entry, now known by its name; a RegistrationError if another function has it."""
+    taken = registry.get(entry.name)
+    if taken is not None and taken.function.__qualname__ != entry.function.__qualname__:
+        raise RegistrationError(f"two {what} are named {entry.name}", hint="give one of them another name=")
+    registry[entry.name] = entry
+    return entry

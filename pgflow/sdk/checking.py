@@ -144,7 +144,7 @@ class Checker:
         history = History(recorded.rows)
         known = list(dict.fromkeys((*history.order, *history.timers)))
         rehearsal = prepare(recorded.task_id, recorded.root_id, history, workflow)
-        ended = self._run(rehearsal, workflow, history.input or recorded.input)
+        ended = self._run(rehearsal, workflow, recorded.input if history.input is None else history.input)
         _judge(finding, rehearsal, workflow, recorded, ended)
         _compare(finding, history, known, rehearsal)
         return finding

@@ -11,7 +11,7 @@ from pgflow.errors import Suspension
 from pgflow.sdk.attempt import STEP, within_step
 from pgflow.sdk.journal import Commit, Effect, Flush, Invoke, Rehearse, Transact, Wait
 from pgflow.sdk.operations import Operation
-from pgflow.sdk.replay import Replay, place
+from pgflow.sdk.replay import Replay
 
 
 async def drive(replay: Replay, operation: Operation) -> Any:
@@ -29,8 +29,6 @@ async def drive(replay: Replay, operation: Operation) -> Any:
             elif type(effect) is Commit:
                 answer, error = await replay.journal.commit(effect.entry), None
             else:
-                if type(effect) is Wait:
-                    replay.standing = place()
                 answer, error = await perform(replay, effect), None
         except BaseException as raised:  # noqa: BLE001 (handed to the operation, which decides)
             error = raised
@@ -60,7 +58,7 @@ async def block(replay: Replay, wait: Wait) -> None:
     try:
         await replay.journal.block(wait)
     except Suspension:
-        replay.suspended_at = replay.standing
+        replay.suspended_at = str(replay.standing)
         raise
 
 
@@ -115,7 +113,6 @@ class Group:
                     continue
                 if not self._blocked:
                     return
-                self._replay.standing = self._replay.standing or place()
                 await block(self._replay, self._wait())
                 again, self._blocked = self._blocked, {}
                 for number, (operation, _) in again.items():
@@ -189,8 +186,6 @@ def drive_here(replay: Replay, operation: Operation, loop: asyncio.AbstractEvent
             effect = operation.send(answer) if error is None else operation.throw(error)
         except StopIteration as stop:
             return stop.value
-        if type(effect) is Wait:
-            replay.standing = place()
         try:
             if isinstance(effect, Transact):
                 answer, error = replay.journal.transact_here(effect), None

@@ -28,6 +28,7 @@ class Op(Generic[R]):
         """The operation, to be driven now; each only once."""
         if replay is not self._replay or self._replay.unstarted.pop(id(self), None) is None:
             raise NotRecordable(f"{self._place}: ctx.{self._name} was awaited twice, or belongs to another run")
+        replay.standing = self._place
         return self._operation
 
     def __await__(self) -> Generator[Any, Any, R]:

@@ -85,8 +85,8 @@ class Replay:
     cleaning: bool = False
     busy: str | None = None
     """The key of the operation that the code is waiting for."""
-    standing: str = ""
-    """Where the code last stood still."""
+    standing: Place | None = None
+    """Where the code asked for what it is waiting for."""
     suspended_at: str | None = None
     """Where the code stood when it was suspended."""
     interrupted: bool = False

@@ -213,7 +213,9 @@ class InlineRun(Flow):
         self.raised: Exception | None = None
 
         async def code() -> Any:
-            args, kwargs = workflow.signature.decode_arguments(journal.history.input or dict(claimed.input or {}))
+            continued = journal.history.input
+            input = dict(claimed.input or {}) if continued is None else continued
+            args, kwargs = workflow.signature.decode_arguments(input)
             context.begin(replay, family.environment(workflow, replay))
             try:
                 with attempting(claimed):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 
 from pgflow.config import Settings
 from pgflow.db.call import Call
@@ -18,20 +17,8 @@ from pgflow.runtime.leader import Leader
 from pgflow.runtime.reaper import Reaper
 from pgflow.sdk.async_client import AsyncClient
 from tests.fixtures.database import Engine
-from tests.fixtures.workers import Workers
+from tests.fixtures.workers import Workers, leading
 from tests.runtime import apps
-
-
-@asynccontextmanager
-async def leading(settings: Settings) -> AsyncIterator[Leader]:
-    """A leader that runs for the length of the block."""
-    leader = Leader(settings)
-    loop = asyncio.create_task(leader.run())
-    try:
-        yield leader
-    finally:
-        leader.finish()
-        await loop
 
 
 async def test_one_of_two_leads_and_the_other_follows_it(database: Settings, engine: Engine) -> None:

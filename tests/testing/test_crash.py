@@ -11,7 +11,7 @@ import pytest
 
 from pgflow import App, Context, RetryPolicy, StepFailed, SyncContext
 from pgflow.config import Settings
-from pgflow.db import call, together
+from pgflow.db import call
 from pgflow.db.statements import statement
 from pgflow.testing import CrashTestFailed, LocalEngine, Stalled, crash_everywhere
 from pgflow.testing.plugin import Engines
@@ -192,7 +192,6 @@ def patch(monkeypatch: pytest.MonkeyPatch) -> Patch:
         return changed
 
     monkeypatch.setattr(call, "statement", patched)
-    monkeypatch.setattr(together, "statement", patched)
     return changes.__setitem__
 
 

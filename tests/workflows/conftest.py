@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,10 +10,9 @@ import pytest
 
 from pgflow.config import Settings
 from pgflow.runtime.executor import Executor
-from pgflow.runtime.leader import Leader
 from pgflow.sdk.async_client import AsyncClient
 from pgflow.sdk.task import Task
-from tests.fixtures.workers import Workers
+from tests.fixtures.workers import Workers, executing, leading
 from tests.workflows import flows
 
 
@@ -23,16 +21,14 @@ async def working(
     settings: Settings, tasks: Mapping[str, Task[..., Any]], concurrency: int = 8, **weights: float
 ) -> AsyncIterator[Executor]:
     """A worker for these tasks and a leader, in this process, for the length of the block."""
-    executor, leader = Executor(settings, tasks, weights, concurrency), Leader(settings)
-    await executor.register()
-    executor.start()
-    leading = asyncio.create_task(leader.run())
-    try:
+    async with executing(settings, tasks, concurrency=concurrency, **weights) as executor, leading(settings):
         yield executor
-    finally:
-        leader.finish()
-        await leading
-        await executor.drain(2.0)
+
+
+def only(worker: Executor, other: Executor, *queues: str) -> None:
+    """Let this worker claim, but not of these queues, and the other one nothing."""
+    worker.lanes.paused, other.lanes.paused = frozenset(queues), frozenset({"default", "far"})
+    worker.fetcher.wake()
 
 
 @pytest.fixture(params=["kept", "replayed"])

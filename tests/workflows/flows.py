@@ -282,3 +282,10 @@ async def generations(ctx: Context, depth: int) -> int:
     if depth == 0:
         return 1
     return sum(await ctx.map(generations, [depth - 1, depth - 1]))
+
+
+@app.workflow(name="starting_over")
+async def starting_over(ctx: Context, rounds: int = 0) -> str:
+    if rounds:
+        ctx.continue_as_new()
+    return await ctx.step(note, "over")

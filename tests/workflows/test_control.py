@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 import pytest
@@ -17,6 +17,7 @@ from pgflow.runtime.executor import Executor
 from pgflow.sdk.async_client import AsyncClient
 from pgflow.sdk.verbs import Handle
 from tests.fixtures.database import Engine
+from tests.fixtures.workers import executing
 from tests.workflows import versions
 from tests.workflows.versions import CALLS
 
@@ -34,18 +35,7 @@ def clean() -> None:
 @pytest.fixture
 def running(database: Settings) -> Running:
     """`async with running(app):` runs an app's workflows in this process."""
-
-    @asynccontextmanager
-    async def run(app: App) -> AsyncIterator[Executor]:
-        executor = Executor(database, app.tasks, {}, 8)
-        await executor.register()
-        executor.start()
-        try:
-            yield executor
-        finally:
-            await executor.drain(2.0)
-
-    return run
+    return lambda app: executing(database, app.tasks)
 
 
 @pytest.fixture

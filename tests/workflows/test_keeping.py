@@ -7,11 +7,10 @@ from typing import Any
 
 from pgflow import App, Context
 from pgflow.config import Settings
-from pgflow.runtime.executor import Executor
 from pgflow.sdk.async_client import AsyncClient
 from tests.fixtures.database import Engine
 from tests.fixtures.workers import eventually
-from tests.workflows.conftest import working
+from tests.workflows.conftest import only, working
 
 WAITING = "select 1 from pgflow.inbox where needed > arrived"
 
@@ -67,10 +66,6 @@ async def test_code_that_is_not_kept_is_replayed(database: Settings, engine: Eng
 async def test_what_somebody_else_went_on_with_is_dropped(database: Settings, engine: Engine) -> None:
     app, passages, left = App(), list[str](), list[str]()
     flow = conversation(app, passages, left)
-
-    def only(worker: Executor, other: Executor) -> None:
-        worker.lanes.paused, other.lanes.paused = frozenset(), frozenset({"default"})
-        worker.fetcher.wake()
 
     async with (
         AsyncClient(database, app.tasks) as client,

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from pgflow import App, Context, RetryPolicy, step
 from pgflow.config import Settings
-from pgflow.runtime.executor import Executor
 from pgflow.sdk.async_client import AsyncClient
 from tests.fixtures.database import Engine
 from tests.fixtures.workers import eventually
-from tests.workflows.conftest import working
-
-
-def only(worker: Executor, other: Executor, *queues: str) -> None:
-    worker.lanes.paused, other.lanes.paused = frozenset(queues), frozenset({"default", "far"})
-    worker.fetcher.wake()
+from tests.workflows.conftest import only, working
 
 
 async def test_a_child_that_another_worker_spawned_is_noticed(database: Settings, engine: Engine) -> None:

@@ -259,3 +259,11 @@ async def test_a_child_of_a_child_can_be_a_workflow(flow_workers: Workers, flow_
     async with flow_workers():
         run = await flow_client.start(flows.generations, 4)
         assert await flow_client.result(run, timeout=10) == 16
+
+
+async def test_continuing_as_new_without_arguments_takes_the_defaults(
+    flow_workers: Workers, flow_client: AsyncClient
+) -> None:
+    async with flow_workers():
+        run = await flow_client.start(flows.starting_over, 3)
+        assert await flow_client.result(run, timeout=10) == "over"
