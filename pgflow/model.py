@@ -110,6 +110,7 @@ class Settlement(NamedTuple):
         delay: seconds.
         needed: arrivals in all at which a waiting task wakes.
         due: an instant, in place of `delay`.
+        generation: of a workflow that ends: which one, so that `workflow.finished` is recorded in the same commit.
     """
 
     task_id: int
@@ -120,6 +121,7 @@ class Settlement(NamedTuple):
     delay: float | None = None
     needed: int | None = None
     due: datetime | None = None
+    generation: int | None = None
 
 
 class Parking(NamedTuple):

@@ -45,7 +45,7 @@ def inputs(tasks: Sequence[tuple[int, int]]) -> Call[dict[int, dict[str, Any]]]:
 
 def settle(settlements: Sequence[Settlement], worker_id: int) -> Call[set[int] | None]:
     """End these leases. Returns the tasks really settled; None when that is all of them."""
-    ids, epochs, states, outputs, errors, delays, needs, dues = zip(*settlements, strict=True)
+    ids, epochs, states, outputs, errors, delays, needs, dues, _ = zip(*settlements, strict=True)
     params = {
         "tasks": numbers(ids),
         "epochs": numbers(epochs),

@@ -11,11 +11,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from pgflow.db.call import Call
 from pgflow.engine import children, facts, leases
 from pgflow.engine.children import Child
 from pgflow.engine.facts import Fact, Progress, Recorded, Try
-from pgflow.model import Parking, Settlement
+from pgflow.model import EventType, Parking, Settlement
 from pgflow.sdk.journal import Entry
 
 Ending = Settlement | Parking
@@ -37,6 +39,7 @@ class Batch:
 
     def __init__(self, items: Iterable[Item], worker_id: int) -> None:
         self._facts: list[Write] = []
+        self._finished: list[Fact] = []
         self._tries: list[Write] = []
         self._children: list[Write] = []
         self._progress: dict[int, Write] = {}
@@ -50,6 +53,8 @@ class Batch:
     def _sort(self, item: Item) -> None:
         if isinstance(item, Settlement):
             self.settlements.append(item)
+            if item.generation is not None:
+                self._finished.append(_finished(item, item.generation))
         elif isinstance(item, Parking):
             self.parkings.append(item)
         elif isinstance(item.entry, Fact):
@@ -67,8 +72,9 @@ class Batch:
 
     def _calls(self, worker_id: int) -> list[Call[Any]]:
         calls: list[Call[Any]] = []
-        if self._facts:
-            calls.append(facts.record([write.entry for write in self._facts], worker_id))  # type: ignore[misc]
+        if self._facts or self._finished:
+            recorded = [write.entry for write in self._facts]
+            calls.append(facts.record([*recorded, *self._finished], worker_id))  # type: ignore[list-item]
         if self._tries:
             calls.append(facts.note_tries([write.entry for write in self._tries], worker_id))  # type: ignore[misc]
         if self._children:
@@ -85,7 +91,7 @@ class Batch:
         """Hand out the answers. Returns the tasks whose leases were to end and were lost."""
         left = iter(results)
         lost: list[int] = []
-        if self._facts:
+        if self._facts or self._finished:
             recorded = next(left)
             for write in self._facts:
                 fact = write.entry
@@ -115,6 +121,12 @@ class Batch:
             parked = next(left)
             lost += [p.task_id for p in self.parkings if p.task_id not in parked]
         return lost
+
+
+def _finished(settlement: Settlement, generation: int) -> Fact:
+    """That a workflow has ended: in the commit that ends its lease, or a worker that died between would tell it twice."""
+    data = orjson.dumps({"state": settlement.state})
+    return Fact(settlement.task_id, settlement.epoch, EventType.WORKFLOW_FINISHED, str(generation), data)
 
 
 def lease_of(item: Item) -> tuple[int, int]:

@@ -37,6 +37,7 @@ from pgflow.runtime.workflows import Workflows
 from pgflow.sdk import loading
 from pgflow.sdk.task import Task
 from pgflow.sdk.workflow import Workflow
+from pgflow.tasks import QUEUE, OwnTasks
 
 log = structlog.get_logger("pgflow")
 
@@ -65,6 +66,9 @@ class Executor:
         self.settings = settings
         self.worker_id = secrets.randbits(62)
         queues = dict(weights) or {task.queue: 1.0 for task in tasks.values()} or {"default": 1.0}
+        queues[QUEUE] = 1.0
+        self._own = OwnTasks(settings)
+        tasks = {**self._own.tasks, **tasks}
         self.lanes = LaneOrder(queues)
         self.floors = Floors()
         self.settler = Settler(settings, self.worker_id)
@@ -114,6 +118,7 @@ class Executor:
         await self.runner.drain(seconds)
         await self.settler.drained()
         await self.workflows.close()
+        await self._own.close()
         self.settler.finish()
         await asyncio.gather(*self._loops, return_exceptions=True)
 

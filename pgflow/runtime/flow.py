@@ -77,6 +77,12 @@ class Flow:
 
     async def go(self, timeout: float | None) -> Ending | None:
         """Let the code run until it stops or ends. Returns how its lease ends; None when it is gone."""
+        ends = await self._go(timeout)
+        if isinstance(ends, Settlement) and ends.state.final:
+            return ends._replace(generation=self.replay.history.generation)
+        return ends
+
+    async def _go(self, timeout: float | None) -> Ending | None:
         self._stopped = asyncio.get_running_loop().create_future()
         self.kept = False
         if self._code is None:
@@ -207,8 +213,6 @@ class Flow:
                 return self._parked(error)
         if ends.state is not State.COMPLETED:
             await self._clean_up(cancelled)
-        generation = replay.history.generation
-        replay.journal.put(ending.mark(self.claimed, EventType.WORKFLOW_FINISHED, generation, {"state": ends.state}))
         return ends._replace(epoch=self.claimed.epoch)  # it may have been claimed anew meanwhile
 
     async def _call(self) -> Settlement:

@@ -145,7 +145,8 @@ class Settler(Service):
             self._waiting = deque(kept)
             self._batch = [Parking(*lease, State.NEEDS_ATTENTION, error_json(problem))]
         else:
-            self._batch = [Settlement(*lease, State.FAILED, error=refusal(error))]
+            generation = refused.generation if isinstance(refused, Settlement) else None
+            self._batch = [Settlement(*lease, State.FAILED, error=refusal(error), generation=generation)]
 
     def _take(self) -> None:
         size = 0

@@ -73,9 +73,11 @@ class App:
         ...     return "sent"
     """
 
-    def __init__(self, database_url: str | None = None, *, schema: str | None = None) -> None:
+    def __init__(
+        self, database_url: str | None = None, *, schema: str | None = None, settings: config.Settings | None = None
+    ) -> None:
         self._given = {"database_url": database_url, "schema_name": schema}
-        self._settings: config.Settings | None = None
+        self._settings = settings
         self.tasks: dict[str, Task[..., Any]] = {}
         self.steps: dict[str, Step[..., Any]] = {}
 

@@ -173,6 +173,7 @@ class Mortal(Executor):
 
     async def _close(self) -> None:
         await self.workflows.close()
+        await self._own.close()
         await self.settler.link.close()
 
 

@@ -48,6 +48,7 @@ begin
 
     execute format('grant usage on schema %I to %I, %I', home, worker, reader);
     execute format('grant select on all tables in schema %I to %I, %I', home, worker, reader);
+    execute format('revoke select on %I.secret from %I', home, reader);
     execute format('grant usage, select on all sequences in schema %I to %I', home, worker);
     execute format('revoke all on all functions in schema %I from public', home);
     execute format('grant execute on all functions in schema %I to %I', home, worker);
@@ -58,7 +59,8 @@ begin
     execute format('grant update (key) on %I.event to %I', home, worker);
     foreach role in array array['ready', 'lease', 'delayed', 'inbox', 'throttled', 'parked', 'queue', 'lane', 'worker',
                                 'idle', 'cancellation', 'leader', 'idempotency', 'partition', 'limit', 'turn',
-                                'newcomer', 'paused_run', 'progress'] loop
+                                'newcomer', 'paused_run', 'progress', 'schedule', 'firing', 'trigger', 'emission',
+                                'awaited', 'subscription', 'secret'] loop
         execute format('grant insert, update, delete on %I.%I to %I', home, role, worker);
     end loop;
 exception
