@@ -16,7 +16,7 @@ create table pgflow.schedule (
     jitter       float8      not null default 0 check (jitter >= 0),     -- seconds that a run may start later
     overlap      text        not null default 'allow' check (overlap in ('allow', 'skip', 'queue', 'cancel')),
     catch_up     integer     not null default 1 check (catch_up >= 0),   -- how many missed instants are made up for
-    next_at      timestamptz,                                   -- the next nominal instant; null: there is none
+    next_at      timestamptz,                                   -- no nominal instant before it is left; null: none at all
     paused_at    timestamptz,
     paused_by    text,
     source       text        not null default 'client',         -- who keeps it up to date: client, code, file
@@ -35,12 +35,15 @@ create table pgflow.firing (
     kind         text        not null check (kind in ('scheduled', 'manual', 'backfill')),
     state        text        not null check (state in ('started', 'pending', 'skipped', 'missed')),
     root_id      bigint,                                        -- the run it started
+    input        jsonb,                                         -- of a pending one: what its run will be given
     at           timestamptz not null,                          -- when that was decided
-    term         bigint,                                        -- of the leader that decided it
     primary key (schedule_id, fire_at),
-    check ((state = 'started') = (root_id is not null))
+    check ((state = 'started') = (root_id is not null)),
+    check (state = 'pending' or input is null)
 );
 create index firing_pending on pgflow.firing (schedule_id, fire_at) where state = 'pending';
+-- The runs that count for the overlap policy.
+create index firing_started on pgflow.firing (schedule_id, fire_at) where state = 'started' and kind <> 'backfill';
 create index firing_run on pgflow.firing (root_id) where root_id is not null;
 
 -- What is started by an HTTP request (webhook) or by an application event (event).
@@ -69,44 +72,51 @@ create index trigger_event on pgflow.trigger (event) where event is not null;
 create table pgflow.emission (
     id           bigint      generated always as identity primary key,
     name         text        not null collate "C" check (name <> ''),
-    key          text        collate "C",
+    key          text        collate "C" check (key <> ''),
     payload      jsonb       not null,
+    given_id     text        collate "C" check (given_id <> ''),   -- the sender's own: emitted once
+    task_id      bigint      not null,                          -- the run of pgflow.emit that tells of it
     at           timestamptz not null,
     actor        text
 );
-create index emission_name on pgflow.emission (name, key, id);
-create index emission_at on pgflow.emission (at);
+create unique index emission_given on pgflow.emission (name, given_id) where given_id is not null;
+create index emission_key on pgflow.emission (name, key, at, id) where key is not null;
+create index emission_name on pgflow.emission (name, at, id);
 
--- A run that waits for an application event.
+-- A workflow that waits for an application event. Whoever tells it of one removes the row.
 create table pgflow.awaited (
     root_id      bigint      not null,
     task_id      bigint      not null,
     step         text        not null collate "C",              -- what the wait is recorded under
     name         text        not null collate "C",
-    key          text        collate "C",
+    key          text        collate "C",                       -- null: whatever its key
     match        text,                                          -- an expression; null: every event of that name and key
-    since        timestamptz not null,
+    bound        jsonb,                                         -- what the expression may name beside the event
+    since        timestamptz not null,                          -- events from before then are not meant
     primary key (task_id, step)
 );
-create index awaited_name on pgflow.awaited (name, key);
+create index awaited_name on pgflow.awaited (name, key, task_id, step);
 
 -- Who is told of lifecycle events.
 create table pgflow.subscription (
-    id           bigint      generated always as identity primary key,
-    name         text        not null unique collate "C" check (name <> ''),
-    types        text[]      not null,                          -- patterns of event types, such as workflow.*
-    names        text[],                                        -- patterns of workflows and tasks; null: all
-    url          text        not null,
-    format       text        not null default 'webhook' check (format in ('webhook', 'chat', 'email')),
-    secrets      text[]      not null default '{}',             -- names of secrets that sign; the first is the newest
-    settings     jsonb       not null default '{}',
-    failures     integer     not null default 0,                -- deliveries in a row that were given up
-    disabled_at  timestamptz,
-    disabled_why text,
-    revision     integer     not null default 1,
-    created_at   timestamptz not null,
-    changed_at   timestamptz not null,
-    actor        text,
+    id            bigint      generated always as identity primary key,
+    name          text        not null unique collate "C" check (name <> ''),
+    types         text[]      not null check (cardinality(types) > 0),  -- patterns of event types, such as workflow.*
+    names         text[],                                       -- patterns of workflows and tasks; null: all
+    runs_only     boolean     not null default false,           -- nothing of tasks within a run
+    url           text        not null,                         -- may hold ${secrets.NAME}
+    slot          text        not null,                         -- whose deliveries take turns: the host
+    format        text        not null default 'webhook'
+                  check (format in ('webhook', 'chat', 'slack', 'discord', 'teams', 'email')),
+    secrets       text[]      not null default '{}',            -- names of secrets that sign, all of them
+    failures      integer     not null default 0,               -- deliveries in a row that were given up
+    failing_since timestamptz,                                  -- nothing was delivered since
+    disabled_at   timestamptz,
+    disabled_why  text,
+    revision      integer     not null default 1,
+    created_at    timestamptz not null,
+    changed_at    timestamptz not null,
+    actor         text,
     check ((disabled_at is null) = (disabled_why is null))
 );
 

@@ -18,6 +18,11 @@ def elect() -> Call[bool]:
     return Call("leader/elect", {}, lambda rows: bool(rows[0][0]))
 
 
+def depose(silence: float) -> Call[bool]:
+    """End the leader's connection if it has been silent for so many seconds. Returns whether it was."""
+    return Call("leader/depose", {"silence": silence}, bool)
+
+
 def begin_term(host: str, pid: int) -> Call[int]:
     """Note the new term. Returns its number."""
     return Call("leader/begin_term", {"host": host, "pid": pid}, lambda rows: int(rows[0][0]))
@@ -38,6 +43,8 @@ class Pulse(NamedTuple):
         due: when the next timer is due.
         expiry: when the next lease runs out unless renewed.
         server_started: when the server was started.
+        scheduled: when the next schedule fires.
+        pending: whether a schedule waits for the end of a run.
     """
 
     real_now: float
@@ -46,6 +53,8 @@ class Pulse(NamedTuple):
     due: float | None
     expiry: float | None
     server_started: float
+    scheduled: float | None = None
+    pending: bool = False
 
 
 def pulse() -> Call[Pulse]:

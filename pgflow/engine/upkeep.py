@@ -7,6 +7,9 @@ from typing import NamedTuple
 from pgflow.db.call import Call
 
 
+SWEPT = 10_000
+
+
 class Partition(NamedTuple):
     """A stretch of run ids whose history lies in tables of its own.
 
@@ -50,9 +53,15 @@ def forget_partition(lower: int) -> Call[None]:
     return Call("partition/forget", {"lower": lower}, lambda _: None)
 
 
-def sweeps() -> list[Call[None]]:
-    """What clears away rows that nobody will come for, a bounded number each."""
+def sweeps(retention: float) -> list[Call[None]]:
+    """What clears away rows that nobody will come for, a bounded number each.
+
+    Args:
+        retention: seconds that history is kept.
+    """
     return [
+        Call("housekeeping/awaited", {}, lambda _: None),
+        Call("housekeeping/firings", {"retention": retention, "limit": SWEPT}, lambda _: None),
         Call("housekeeping/idle", {}, lambda _: None),
         Call("housekeeping/inbox", {}, lambda _: None),
         Call("housekeeping/keys", {}, lambda _: None),
@@ -61,3 +70,8 @@ def sweeps() -> list[Call[None]]:
         Call("housekeeping/progress", {}, lambda _: None),
         Call("housekeeping/workers", {}, lambda _: None),
     ]
+
+
+def sweep_emissions(retention: float, limit: int = SWEPT) -> Call[bool]:
+    """Clear away up to `limit` events that are older. Returns whether there may be more."""
+    return Call("housekeeping/emissions", {"retention": retention, "limit": limit}, lambda rows: rows[0][0] >= limit)

@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
+from contextvars import copy_context
 from typing import Any
 
 import structlog
@@ -26,6 +27,7 @@ from pgflow.engine.workflows import define
 from pgflow.errors import PgflowError
 from pgflow.model import Claimed, Lane
 from pgflow.process import die_with_parent
+from pgflow.redaction import redact
 from pgflow.runtime.blame import Cells
 from pgflow.runtime.fetcher import Fetcher
 from pgflow.runtime.floors import Floors
@@ -35,6 +37,8 @@ from pgflow.runtime.runner import Runner
 from pgflow.runtime.settler import Settler
 from pgflow.runtime.workflows import Workflows
 from pgflow.sdk import loading
+from pgflow.sdk.registry.declared import declared
+from pgflow.sdk.secret import WorkerVault, serve
 from pgflow.sdk.task import Task
 from pgflow.sdk.workflow import Workflow
 from pgflow.tasks import QUEUE, OwnTasks
@@ -79,6 +83,7 @@ class Executor:
             inputs=self._fetch_input, workflows=self.workflows, on_room=self._on_room,
         )  # fmt: skip
         self.fetcher = Fetcher(settings, self.worker_id, self.lanes, self.runner, self.settler, self.floors)
+        self._vault = WorkerVault(settings)
         self._tasks = tasks
         self._loops: list[asyncio.Task[None]] = []
 
@@ -101,9 +106,16 @@ class Executor:
         if definitions:
             await self.settler.link.run(define(definitions))
 
+    async def declare(self) -> None:
+        """Bring what the code declares beside its tasks to the database."""
+        if calls := declared(self._tasks):
+            await self.settler.link.run_together(calls)
+
     def start(self) -> None:
         """Begin to claim."""
-        self._loops = [asyncio.create_task(service.run()) for service in (self.fetcher, self.settler)]
+        context = copy_context()
+        context.run(serve, self._vault)
+        self._loops = [asyncio.create_task(service.run(), context=context) for service in (self.fetcher, self.settler)]
 
     async def wait(self) -> None:
         """Until a loop ends, which it does by itself only by an error."""
@@ -119,6 +131,7 @@ class Executor:
         await self.settler.drained()
         await self.workflows.close()
         await self._own.close()
+        self._vault.close()
         self.settler.finish()
         await asyncio.gather(*self._loops, return_exceptions=True)
 
@@ -143,13 +156,14 @@ async def _serve(line: Line, shared: int) -> None:
     if setup is None:
         return
     settings = Settings(**setup["settings"])
+    logs.guard()
     logs.configure(setup["log_format"])
     try:
         tasks = loading.load(setup["targets"])
         for task in tasks.values():
             task.signature.prepare()  # what cannot be stored is found now, not after a handler ran
     except PgflowError as error:
-        line.say("failed", error=str(error))
+        line.say("failed", error=redact(str(error)))
         await asyncio.sleep(0.1)
         return
     cells = Cells(shared, setup["concurrency"])
@@ -157,6 +171,7 @@ async def _serve(line: Line, shared: int) -> None:
     while True:
         try:
             await executor.register()
+            await executor.declare()
             break
         except PgflowError as error:
             log.warning("cannot register yet", error=str(error).splitlines()[0])

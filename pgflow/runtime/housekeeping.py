@@ -18,6 +18,7 @@ from pgflow.runtime.service import Service
 log = structlog.get_logger("pgflow")
 
 EVERY = 60.0
+MOST_ROUNDS = 100
 PARTITIONS_A_RETENTION = 14
 """How many partitions one retention period is cut into: what is dropped is at most that fraction too old."""
 
@@ -41,8 +42,11 @@ class Housekeeping(Service):
         for partition in await run(upkeep.partitions()):
             if partition.idle is not None and partition.idle > self._settings.retention:
                 await self._drop(partition)
-        for sweep in upkeep.sweeps():
+        for sweep in upkeep.sweeps(self._settings.retention):
             await run(sweep)
+        for _ in range(MOST_ROUNDS):
+            if not await run(upkeep.sweep_emissions(self._settings.event_retention)):
+                break
         return EVERY
 
     async def _drop(self, partition: upkeep.Partition) -> None:

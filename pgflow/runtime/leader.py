@@ -6,12 +6,13 @@ statement that finds and moves rows in one step, harmless if two did it. A term 
 grows with each new leader.
 
 Every supervisor is a candidate and tries for the lock every few seconds. Elected, it runs its duties each tick: timers
-that are due, workers and deadlines that ran out, stragglers below the floors; and it rests until the next instant at
+that are due, schedules, workers and deadlines that ran out, stragglers below the floors; and it rests until the next instant at
 which something falls due, at most `SAFETY_TICK`. Before it rests it leaves a row in `pgflow.idle`; whoever schedules
 something sooner consumes the row and wakes it. It then looks once more, because what committed in between may not have
 seen the row.
 
-Failure handling: any error on the connection ends the term; the service loop waits the outage out and stands again.
+Failure handling: a leader whose process is frozen keeps its connection, and with it the lock; candidates see in the
+server's list of sessions that it says nothing and end that connection. Any error on the connection ends the term; the service loop waits the outage out and stands again.
 Housekeeping, which is slow and idempotent, has a service and a connection of its own.
 """
 
@@ -33,13 +34,20 @@ from pgflow.runtime.ageing import Ageing
 from pgflow.runtime.housekeeping import Housekeeping
 from pgflow.runtime.link import Link
 from pgflow.runtime.reaper import Reaper
+from pgflow.runtime.schedules import Schedules
 from pgflow.runtime.service import Service
 from pgflow.runtime.stragglers import Stragglers
 from pgflow.runtime.timers import Timers
 
 log = structlog.get_logger("pgflow")
 
-CANDIDACY = 3.0
+CANDIDACY = 1.5
+PATIENCE = 3
+"""Candidacies after which a candidate looks whether the leader still says something."""
+SILENCE = 12.0
+"""Seconds after which a leader that says nothing is taken for frozen; it says something every `SAFETY_TICK`."""
+WAITING_TICK = 0.5
+"""How often a schedule that waits for a run looks whether it has ended."""
 BUSY_TICK = 1.0
 SAFETY_TICK = 5.0
 SETTLING_DOWN = (0.004, 0.02, 0.1, 0.5)
@@ -61,7 +69,9 @@ class Leader(Service):
         self.link = Link(settings, "leader", direct=True, on_open=self._listen, statement_timeout="10s")
         self.term: int | None = None
         self._opened = 0
+        self._candidacies = 0
         self._timers = Timers()
+        self._schedules = Schedules()
         self._reaper = Reaper(settings)
         self._stragglers = Stragglers()
         self._admission = Admission()
@@ -99,6 +109,10 @@ class Leader(Service):
 
     async def _elected(self) -> bool:
         if not await self.link.run(leadership.elect()):
+            self._candidacies += 1
+            if self._candidacies % PATIENCE == 0 and await self.link.run(leadership.depose(SILENCE)):
+                log.warning("the leader was silent; its connection was ended", seconds=SILENCE)
+                self.wake()
             return False
         self._opened = self.link.opened
         self.term = await self.link.run(leadership.begin_term(socket.gethostname(), os.getpid()))
@@ -128,6 +142,7 @@ class Leader(Service):
         fired = 0
         if pulse.due is not None and pulse.due <= pulse.now:
             fired = await self._timers.fire(run) + await self._admission.look(run)
+        fired += await self._schedules.look(run, pulse)
         fired += await self._admission.heal(run)
         await self._ageing.look(run, pulse.seq)
         reaped = await self._reaper.look(run, pulse)
@@ -140,7 +155,8 @@ class Leader(Service):
         if fired or reaped:
             self._looks = 0
             return 0.0
-        return await self._rest_until(pulse, SAFETY_TICK if self._stragglers.settled else BUSY_TICK)
+        longest = SAFETY_TICK if self._stragglers.settled else BUSY_TICK
+        return await self._rest_until(pulse, WAITING_TICK if pulse.pending else longest)
 
     async def _rest_until(self, pulse: leadership.Pulse, longest: float) -> float:
         """Say that we rest, then look again at growing distances, then rest until something falls due."""

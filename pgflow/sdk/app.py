@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 from pgflow import config, duration
 from pgflow.backoff import RetryPolicy
@@ -21,6 +21,7 @@ from pgflow.sdk.workflow import Workflow, check
 if TYPE_CHECKING:
     from pgflow.sdk.async_client import AsyncClient
     from pgflow.sdk.client import Client
+    from pgflow.sdk.registry.schedules import Timing
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -204,6 +205,44 @@ class App:
             return _entered(self.steps, as_step(function, name=name, retry=retry, timeout=timeout), "steps")
 
         return register if function is None else register(function)
+
+    def schedule(
+        self, *, name: str | None = None, **timing: Unpack[Timing]
+    ) -> Callable[[Task[P, R]], Task[P, R]]:
+        """Have the clock start a task or a workflow. Workers bring the schedule to the database when they start.
+
+        Args:
+            name: of the schedule; the task's unless given. A task with several schedules needs one for each.
+            **timing: `cron=`, `every=` or `at=`, with `timezone=`, `input=`, `overlap=`, `catch_up=`, `jitter=`,
+                `starts_at=` and `ends_at=`, as for `client.schedules.create`.
+
+        Raises:
+            RegistrationError: the name is taken, or what is decorated is no task.
+            CronError: the timetable makes no sense.
+            ArgumentError: something else makes none.
+
+        Example:
+            >>> @app.schedule(cron="0 6 * * 1-5", timezone="Europe/Berlin")  # doctest: +SKIP
+            ... @app.task
+            ... def daily_report() -> None: ...
+        """
+
+        def declare(task: Task[P, R]) -> Task[P, R]:
+            from pgflow.sdk.registry.schedules import schedule_of
+
+            if not isinstance(task, Task):
+                raise RegistrationError(
+                    "app.schedule is for a task or a workflow", hint="put @app.schedule(...) above @app.task"
+                )
+            chosen = name or task.name
+            if any(one.name == chosen for known in self.tasks.values() for one in known.schedules):
+                raise RegistrationError(f"two schedules are named {chosen}", hint="give one of them another name=")
+            schedule = schedule_of(chosen, task, **timing, source=f"code:{task.module}")
+            scheduled = replace(task, schedules=(*task.schedules, schedule))
+            self.tasks[task.name] = scheduled
+            return scheduled
+
+        return declare
 
     def batch(
         self, *, size: int, wait: Duration = "50ms", name: str | None = None, queue: str = "default",

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import psycopg
 
@@ -19,12 +19,19 @@ from pgflow.engine.enqueue import Request
 from pgflow.engine.limits import Limit
 from pgflow.engine.runs import Standing
 from pgflow.model import State
-from pgflow.sdk import run_verbs, verbs
+from pgflow.redis.guard import AsyncKeyGuard
+from pgflow.sdk import event_verbs, run_verbs, verbs
 from pgflow.sdk.checking import Recorded
 from pgflow.sdk.client import Client, Tasks
+from pgflow.sdk.event_verbs import EventKey
 from pgflow.sdk.foreign import async_connection
-from pgflow.sdk.task import Task
+from pgflow.sdk.task import Key, Task
 from pgflow.sdk.verbs import Handle, Rest, Steps
+
+if TYPE_CHECKING:
+    from pgflow.sdk.registry.schedules import AsyncSchedules
+    from pgflow.sdk.registry.secrets import AsyncSecrets
+    from pgflow.sdk.registry.triggers import AsyncTriggers
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -44,17 +51,37 @@ class AsyncClient:
         self._tasks = tasks or {}
         self._actor = actor
         self._pool = connect.pool_async(settings) if settings.database_url else None
+        self._guard = AsyncKeyGuard(settings)
         self._connection: psycopg.AsyncConnection[Any] | None = None
 
     def on(self, connection: Any) -> AsyncClient:
         client = AsyncClient.__new__(AsyncClient)
         client._settings, client._tasks, client._actor = self._settings, self._tasks, self._actor
-        client._pool, client._connection = None, async_connection(connection)
+        client._pool, client._guard, client._connection = None, self._guard, async_connection(connection)
         return client
+
+    @property
+    def schedules(self) -> AsyncSchedules:
+        from pgflow.sdk.registry.schedules import AsyncSchedules
+
+        return AsyncSchedules(self._drive, self._actor)
+
+    @property
+    def triggers(self) -> AsyncTriggers:
+        from pgflow.sdk.registry.triggers import AsyncTriggers
+
+        return AsyncTriggers(self._drive, self._actor, self._settings)
+
+    @property
+    def secrets(self) -> AsyncSecrets:
+        from pgflow.sdk.registry.secrets import AsyncSecrets
+
+        return AsyncSecrets(self._drive, self._settings, self._actor)
 
     async def close(self) -> None:
         if self._pool is not None:
             await self._pool.close()
+            await self._guard.close()
 
     async def __aenter__(self) -> AsyncClient:
         return self
@@ -97,17 +124,23 @@ class AsyncClient:
                 answer = await self._run(step)
 
     async def enqueue(self, task: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
-        request = task.request(*args, **kwargs)
-        if request.supersede:
-            return (await self.enqueue_many([request]))[0]
-        own = self._connection is None
-        return await self._drive(verbs.enqueue_one(request, actor=self._actor, own_transaction=own))
+        request, own = task.request(*args, **kwargs), self._connection is None
+        async with self._guard.held(request.spec.name, request.key if own else None):
+            if request.supersede:
+                return (await self.enqueue_many([request]))[0]
+            return await self._drive(verbs.enqueue_one(request, actor=self._actor, own_transaction=own))
 
     async def start(self, workflow: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
         return await self.enqueue(workflow, *args, **kwargs)
 
-    async def signal(self, run: Handle[Any] | int, name: str, payload: Any = None) -> None:
+    async def signal(self, run: Handle[Any] | int | Key, name: str, payload: Any = None) -> None:
         await self._drive(run_verbs.signal(run, name, payload, actor=self._actor))
+
+    async def emit(
+        self, name: str, payload: Any = None, *, key: EventKey | None = None, id: str | None = None
+    ) -> Handle[Any]:
+        asked = event_verbs.Emit(name, payload, key, id, self._actor, self._settings.payload_limit)
+        return await self._drive(event_verbs.emit(asked, own_transaction=self._connection is None))
 
     async def state(self, run: Handle[Any] | int) -> dict[str, Any] | None:
         return await self._drive(run_verbs.told(run))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import psycopg
 
@@ -18,11 +18,18 @@ from pgflow.engine.enqueue import Request
 from pgflow.engine.limits import Limit
 from pgflow.engine.runs import Standing
 from pgflow.model import State
-from pgflow.sdk import run_verbs, verbs
+from pgflow.redis.guard import KeyGuard
+from pgflow.sdk import event_verbs, run_verbs, verbs
 from pgflow.sdk.checking import Recorded
+from pgflow.sdk.event_verbs import EventKey
 from pgflow.sdk.foreign import sync_connection
-from pgflow.sdk.task import Task
+from pgflow.sdk.task import Key, Task
 from pgflow.sdk.verbs import Handle, Rest, Steps
+
+if TYPE_CHECKING:
+    from pgflow.sdk.registry.schedules import Schedules
+    from pgflow.sdk.registry.secrets import Secrets
+    from pgflow.sdk.registry.triggers import Triggers
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -39,10 +46,9 @@ class Client:
     """
 
     def __init__(self, settings: Settings, tasks: Tasks | None = None, *, actor: str | None = None) -> None:
-        self._settings = settings
-        self._tasks = tasks or {}
-        self._actor = actor
+        self._settings, self._tasks, self._actor = settings, tasks or {}, actor
         self._pool = connect.pool_sync(settings) if settings.database_url else None
+        self._guard = KeyGuard(settings)
         self._connection: psycopg.Connection[Any] | None = None
 
     def on(self, connection: Any) -> Client:
@@ -54,13 +60,35 @@ class Client:
         """
         client = Client.__new__(Client)
         client._settings, client._tasks, client._actor = self._settings, self._tasks, self._actor
-        client._pool, client._connection = None, sync_connection(connection)
+        client._pool, client._guard, client._connection = None, self._guard, sync_connection(connection)
         return client
+
+    @property
+    def schedules(self) -> Schedules:
+        """What the clock starts."""
+        from pgflow.sdk.registry.schedules import Schedules
+
+        return Schedules(self._drive, self._actor)
+
+    @property
+    def triggers(self) -> Triggers:
+        """What HTTP requests and application events start."""
+        from pgflow.sdk.registry.triggers import Triggers
+
+        return Triggers(self._drive, self._actor, self._settings)
+
+    @property
+    def secrets(self) -> Secrets:
+        """What only tasks may know."""
+        from pgflow.sdk.registry.secrets import Secrets
+
+        return Secrets(self._drive, self._settings, self._actor)
 
     def close(self) -> None:
         """Close the pool."""
         if self._pool is not None:
             self._pool.close()
+            self._guard.close()
 
     def __enter__(self) -> Client:
         return self
@@ -109,11 +137,11 @@ class Client:
             IdempotencyConflict: its key was used with other arguments.
             DatabaseUnavailable: whether it was written is then unknown; a key makes asking again safe.
         """
-        request = task.request(*args, **kwargs)
-        if request.supersede:
-            return self.enqueue_many([request])[0]
-        own = self._connection is None
-        return self._drive(verbs.enqueue_one(request, actor=self._actor, own_transaction=own))
+        request, own = task.request(*args, **kwargs), self._connection is None
+        with self._guard.held(request.spec.name, request.key if own else None):
+            if request.supersede:
+                return self.enqueue_many([request])[0]
+            return self._drive(verbs.enqueue_one(request, actor=self._actor, own_transaction=own))
 
     def start(self, workflow: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
         """Start a run of a workflow: `enqueue` by its name for workflows.
@@ -123,11 +151,11 @@ class Client:
         """
         return self.enqueue(workflow, *args, **kwargs)
 
-    def signal(self, run: Handle[Any] | int, name: str, payload: Any = None) -> None:
+    def signal(self, run: Handle[Any] | int | Key, name: str, payload: Any = None) -> None:
         """Send a signal to a run: it is told at once if it waits for it, else when it does.
 
         Args:
-            run: its handle or id; or the id of a child workflow.
+            run: its handle or id; or the id of a child workflow; or `signup.by_key("signup-42")`.
             name: what the workflow calls it.
             payload: any JSON, model or dataclass.
 
@@ -136,6 +164,20 @@ class Client:
             PayloadError: the payload cannot be stored.
         """
         self._drive(run_verbs.signal(run, name, payload, actor=self._actor))
+
+    def emit(
+        self, name: str, payload: Any = None, *, key: EventKey | None = None, id: str | None = None
+    ) -> Handle[Any]:
+        """Emit an application event: it starts what has a trigger for it, and wakes all workflows that wait for it.
+
+        Args:
+            name: as in `order/paid`.
+            payload: any JSON, model or dataclass.
+            key: whom or what it is about: `ctx.event(name, key=...)` waits for this one only.
+            id: one of your own: the same id emits once. With another payload or key it is an IdempotencyConflict.
+        """
+        asked = event_verbs.Emit(name, payload, key, id, self._actor, self._settings.payload_limit)
+        return self._drive(event_verbs.emit(asked, own_transaction=self._connection is None))
 
     def state(self, run: Handle[Any] | int) -> dict[str, Any] | None:
         """What a run last told of itself with `ctx.set_state` and `ctx.heartbeat`: `state`, `progress`, `note`, `at`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import Coroutine, Sequence
 from typing import Any
@@ -90,14 +91,27 @@ class Group:
 
     def __init__(self, replay: Replay, operations: Sequence[Operation], concurrency: int | None) -> None:
         self._replay = replay
-        self._todo = deque(enumerate(operations))
-        self._operations = operations
-        self._limit = concurrency or len(operations)
+        self._todo: deque[tuple[int, Operation]] = deque()
+        self._operations: list[Operation] = []
+        self._limit = concurrency or sys.maxsize
         self._blocked: dict[int, tuple[Operation, Wait]] = {}
         self._working: set[asyncio.Task[None]] = set()
-        self.results: list[Any] = [None] * len(operations)
+        self.results: list[Any] = []
         self.errors: dict[int, Exception] = {}
         self._fault: BaseException | None = None
+        for operation in operations:
+            self.add(operation)
+
+    def add(self, operation: Operation) -> int:
+        """Have this done too. Returns its number."""
+        number = len(self._operations)
+        self._operations.append(operation)
+        self.results.append(None)
+        self._todo.append((number, operation))
+        return number
+
+    def _ended(self, number: int) -> None:
+        """One has its result or its error; who knows what follows from that adds it."""
 
     async def run(self) -> None:
         """Until each has its result or its error."""
@@ -136,9 +150,11 @@ class Group:
             effect = operation.send(answer)
         except StopIteration as stop:
             self.results[number] = stop.value
+            self._ended(number)
             return
         except Exception as error:  # noqa: BLE001 (it is the operation's result)
             self.errors[number] = error
+            self._ended(number)
             return
         if isinstance(effect, Wait):
             self._blocked[number] = (operation, effect)
@@ -165,9 +181,11 @@ class Group:
                 effect = operation.send(answer) if error is None else operation.throw(error)
             except StopIteration as stop:
                 self.results[number] = stop.value
+                self._ended(number)
                 return
             except Exception as raised:  # noqa: BLE001 (it is the operation's result)
                 self.errors[number] = raised
+                self._ended(number)
                 return
             except BaseException as raised:  # noqa: BLE001 (a lost lease, say: the whole run ends)
                 self._fault = raised

@@ -18,6 +18,7 @@ import orjson
 from pgflow.backoff import RetryPolicy
 from pgflow.codec import Signature, encode, error_json
 from pgflow.engine.children import Child
+from pgflow.engine.enqueue import Request
 from pgflow.engine.facts import Fact, Try
 from pgflow.errors import (
     ArgumentError,
@@ -33,6 +34,7 @@ from pgflow.errors import (
 )
 from pgflow.model import EventType, State
 from pgflow.sdk.history import ChildSpawned
+from pgflow.sdk.event_verbs import Wanted
 from pgflow.sdk.journal import FLUSH, REHEARSAL, Commit, Effect, Invoke, Transact, Wait
 from pgflow.sdk.replay import Replay, place
 from pgflow.sdk.step import Step
@@ -180,14 +182,19 @@ def _spawn(
     if key in replay.history.facts:
         raise _other_kind(key, "a step", "a child")
     replay.go_live(key)
-    journal = replay.journal
     request = task.request(*args, **kwargs)
     if request.key is not None:
         raise NotRecordable(
             f"{place()}: a child has no key of its own", hint="its parent asks for it once anyway; leave out key="
         )
+    return spawn(replay, key, request, put)
+
+
+def spawn(replay: Replay, key: str, request: Request, put: bool = True) -> Child:
+    """A child that was not spawned yet, from now on known to the history; put into the journal unless told otherwise."""
+    journal = replay.journal
     entry = Child(journal.task_id, journal.epoch, replay.history.prefix + key, request)
-    replay.history.children[key] = ChildSpawned(0, task.name)
+    replay.history.children[key] = ChildSpawned(0, request.spec.name)
     if put:
         journal.put(entry)
     return entry
@@ -232,6 +239,51 @@ def signal(replay: Replay, key: str, name: str, timeout: float | None, read: Cal
         if due is not None and replay.journal.clock() >= due:
             replay.note(key, {"signal": None, "timed_out": True})
             return None
+        yield Wait(arrivals=1, due=due)
+
+
+def event(
+    replay: Replay, key: str, wanted: Wanted, timeout: float | None, seeker: Step[..., Any],
+    read: Callable[[Any], Any],
+) -> Operation:  # fmt: skip
+    """Wait for an application event, or for the time-out: None then. What it was is recorded.
+
+    The wait is known to those who emit from before it is first looked for to when it has its event (the statements are
+    in `pgflow.engine.emissions`). Whoever tells it of one makes it unknown again; so if that one was not to be had,
+    another wait of the run having taken it, it has to be made known anew.
+    """
+    history, journal = replay.history, replay.journal
+    found = history.answer(key)
+    if found is not None:
+        return None if found.get("emission") is None else read(found["payload"])
+    due = history.timers.get(key)
+    told = -1
+    while True:
+        replay.go_live(key)
+        if due is None and timeout is not None:
+            due = replay.timer(key, journal.clock() + timedelta(seconds=timeout))
+        late = due is not None and journal.clock() >= due
+        delivered, before = history.delivered(key, due), told
+        told = history.deliveries(key)
+        if delivered is not None or late or told != before:
+            asked = wanted.now(
+                task_id=journal.task_id, epoch=journal.epoch, step=history.prefix + key,
+                taken=history.events_taken(key), until=due, delivered=delivered, last=late,
+            )  # fmt: skip
+            sought = yield Invoke(seeker, (asked,), {}, key)
+            emission, payload = (sought.id, sought.payload) if sought is not None else (None, None)
+            if delivered is not None and sought is None:
+                emission, payload = delivered.emission, delivered.payload
+            if emission in history.events_taken(key):  # by another wait, while this one looked
+                told = -1
+                continue
+            if emission is not None:
+                history.take_event(key, emission)
+                replay.note(key, {"emission": emission, "payload": payload})
+                return read(payload)
+            if late:
+                replay.note(key, {"emission": None, "timed_out": True})
+                return None
         yield Wait(arrivals=1, due=due)
 
 

@@ -13,10 +13,12 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 import orjson
 
-from pgflow import duration
+from pgflow import duration, redaction
 from pgflow.backoff import RetryPolicy
 from pgflow.codec import DEFAULT_PAYLOAD_LIMIT, Signature, encode
+from pgflow.codec.disclosure import refuse_text
 from pgflow.engine.enqueue import Request, Spec
+from pgflow.engine.schedules import Schedule
 from pgflow.errors import ArgumentError, RegistrationError
 from pgflow.model import Priority
 
@@ -52,6 +54,21 @@ def check_priority(priority: Priority | int | str, where: str) -> Priority:
 
 
 @dataclass(frozen=True, slots=True)
+class Key:
+    """A run by the key it was started with. Made by `Task.by_key`, or of a name where the code is not at hand.
+
+    Should several unfinished runs have it, because it was not held until their end, the newest is meant.
+
+    Args:
+        name: the workflow's or task's name.
+        key: the key.
+    """
+
+    name: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Task(Generic[P, R]):
     """A function that can be enqueued. Made by `App.task`; called like a function, it just runs the function.
 
@@ -77,10 +94,22 @@ class Task(Generic[P, R]):
     key: str | None = None
     hold: float | None = None
     debounce: float | None = None
+    throttle: float | None = None
     delay: float | None = None
     at: datetime | None = None
     tags: Mapping[str, str] | None = None
     payload_limit: int = DEFAULT_PAYLOAD_LIMIT
+    schedules: tuple[Schedule, ...] = ()
+    """When it is started by the clock: see `App.schedule`."""
+
+    @property
+    def module(self) -> str:
+        """The module its function is in."""
+        return _module(self.function)
+
+    def by_key(self, key: str) -> Key:
+        """The run of it that was started with this key, for `client.signal` and `ctx.send_signal`."""
+        return Key(self.name, key)
 
     @property
     def is_async(self) -> bool:
@@ -94,8 +123,8 @@ class Task(Generic[P, R]):
     def options(
         self, *, queue: str | None = None, priority: Priority | int | str | None = None,
         retry: RetryPolicy | None = None, timeout: Duration | None = None, key: str | None = None,
-        hold: Duration | None = None, debounce: Duration | None = None, delay: Duration | None = None,
-        at: datetime | None = None, tags: Mapping[str, str] | None = None,
+        hold: Duration | None = None, debounce: Duration | None = None, throttle: Duration | None = None,
+        delay: Duration | None = None, at: datetime | None = None, tags: Mapping[str, str] | None = None,
     ) -> Task[P, R]:  # fmt: skip
         """The same task with other options for what is enqueued through it.
 
@@ -108,7 +137,9 @@ class Task(Generic[P, R]):
                 and other arguments is refused.
             hold: how long the key stays taken; by default until the task has its outcome.
             debounce: start only once nobody has enqueued this task with the same key for so long; the last one's
-                arguments count, those before it are skipped. (With `hold` instead, the first one counts.)
+                arguments count, those before it are skipped.
+            throttle: start one with the same key in so long: the first at once; those that come within that time get
+                its id back, whatever their arguments.
             delay: start no sooner than this from now (seconds, `timedelta` or text such as "1h30m").
             at: start no sooner than this instant (with a time zone).
             tags: words to find it by.
@@ -121,6 +152,8 @@ class Task(Generic[P, R]):
             raise RegistrationError(f"{where}: delay and at exclude each other")
         if debounce is not None and (delay is not None or at is not None or hold is not None):
             raise RegistrationError(f"{where}: debounce excludes delay, at and hold")
+        if throttle is not None and (debounce is not None or hold is not None):
+            raise RegistrationError(f"{where}: throttle excludes debounce and hold")
         if at is not None and at.tzinfo is None:
             raise RegistrationError(f"{where}: at={at.isoformat()} has no time zone", hint="use datetime.now(UTC)")
         if key is not None and not 0 < len(key) <= 500:
@@ -135,6 +168,7 @@ class Task(Generic[P, R]):
             key=self.key if key is None else key,
             hold=self.hold if hold is None else duration.parse(hold),
             debounce=self.debounce if debounce is None else duration.parse(debounce),
+            throttle=self.throttle if throttle is None else duration.parse(throttle),
             delay=self.delay if delay is None else duration.parse(delay),
             at=self.at if at is None else at,
             tags=self.tags if tags is None else tags,
@@ -143,7 +177,8 @@ class Task(Generic[P, R]):
     def spec(self) -> Spec:
         """What all tasks enqueued through this have in common."""
         retry = orjson.dumps(self.retry.to_json()) if self.retry_is_own else b"null"
-        return Spec(self.name, self.queue, int(self.priority), self.timeout, retry, self.hold)
+        hold = self.hold if self.throttle is None else self.throttle
+        return Spec(self.name, self.queue, int(self.priority), self.timeout, retry, hold)
 
     def request(self, *args: P.args, **kwargs: P.kwargs) -> Request:
         """One task to be enqueued, checked and encoded, for `Client.enqueue_many`.
@@ -160,12 +195,18 @@ class Task(Generic[P, R]):
                 raise ArgumentError(f"{self.name}: unique= gave {key!r}, not a text of 1 to 500 characters")
         tags = None if self.tags is None else encode(dict(self.tags))
         slot = None if self.slot is None else str(self.slot(*args, **kwargs))
-        if self.debounce is None:
+        if redaction.known:
+            refuse_text(key, f"the key of {self.name}")
+            refuse_text(slot, f"the slot of {self.name}")
+        if self.debounce is None and self.throttle is None:
             return Request(self.spec(), payload, key, self.delay, self.at, tags, slot)
         if key is None:
+            option = "throttle" if self.debounce is None else "debounce"
             raise ArgumentError(
-                f"{self.name}: debounce needs a key", hint="give key= beside it, or unique= to the task"
+                f"{self.name}: {option} needs a key", hint="give key= beside it, or unique= to the task"
             )
+        if self.debounce is None:
+            return Request(self.spec(), payload, key, self.delay, self.at, tags, slot, throttle=True)
         return Request(self.spec(), payload, key, self.debounce, None, tags, slot, supersede=True)
 
 

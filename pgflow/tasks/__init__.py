@@ -14,6 +14,7 @@ from pgflow.db.call import AsyncSession, Call
 from pgflow.sdk.app import App
 from pgflow.sdk.async_client import AsyncClient
 from pgflow.sdk.task import Task
+from pgflow.tasks import backfill, emit
 
 T = TypeVar("T")
 
@@ -54,4 +55,4 @@ class OwnTasks:
         await self.client.close()
 
 
-_MODULES: tuple[Any, ...] = ()
+_MODULES: tuple[Any, ...] = (backfill, emit)

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from pgflow.testing.engine import LocalEngine, Stalled
     from pgflow.testing.inline import Inline, SyncInline
     from pgflow.testing.inline_journal import Happening
-    from pgflow.testing.world import After, NotGiven, Sent, WaitsForEver
+    from pgflow.testing.world import After, Emitted, NotGiven, Sent, WaitsForEver
 
 __all__ = [
     "After",
     "CrashReport",
     "CrashTestFailed",
+    "Emitted",
     "Happening",
     "Inline",
     "LocalEngine",
@@ -41,7 +42,7 @@ _HOMES = {
     "pgflow.testing.engine": ("LocalEngine", "Stalled"),
     "pgflow.testing.inline": ("Inline", "SyncInline"),
     "pgflow.testing.inline_journal": ("Happening",),
-    "pgflow.testing.world": ("After", "NotGiven", "Sent", "WaitsForEver"),
+    "pgflow.testing.world": ("After", "Emitted", "NotGiven", "Sent", "WaitsForEver"),
 }
 
 

@@ -15,6 +15,7 @@ none of them twice, and no task misplaced. What differs by nature is passed over
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,11 +28,14 @@ from pgflow.engine.facts import Fact
 from pgflow.errors import PgflowError
 from pgflow.model import EventType, Parking, Settlement
 from pgflow.runtime.batch import Batch, Item
+from pgflow.sdk.history import EVENT
 from pgflow.sdk.task import Task
 from pgflow.testing.engine import LocalEngine
 from pgflow.testing.mortal import Items, Mortal
+from pgflow.testing.world import Emitted, emitted_of
 
 Normal = Callable[[Any], Any]
+_GENERATION = re.compile(r"^\d+/")
 BY_NATURE = ("$now", "$random", "$uuid")
 """What differs from run to run."""
 
@@ -63,7 +67,7 @@ class CrashReport:
 
 async def crash_everywhere(
     engine: LocalEngine, workflow: Task[..., Any], /, *args: Any, signals: Mapping[str, Any] | None = None,
-    normal: Normal = lambda value: value, **kwargs: Any,
+    events: Mapping[str, Any] | None = None, normal: Normal = lambda value: value, **kwargs: Any,
 ) -> CrashReport:  # fmt: skip
     """Run a workflow once for each instant at which its worker could die.
 
@@ -72,6 +76,7 @@ async def crash_everywhere(
         workflow: what to run.
         *args: its arguments.
         signals: what each run is sent, by name: a list of payloads. Each is sent when nothing else can go on.
+        events: what is emitted after that, by name: a list of payloads, or of `Emitted(payload, key=...)`, likewise.
         normal: makes of a result, or of the outcome, what must be the same in every run; the value itself unless given.
         **kwargs: its arguments.
 
@@ -86,7 +91,8 @@ async def crash_everywhere(
     began = time.perf_counter()
     report = CrashReport(workflow.name)
     sent = [(name, payload) for name, given in (signals or {}).items() for payload in _each(given)]
-    test = _Test(engine, workflow, args, kwargs, sent, normal, report)
+    emitted = [(name, emitted_of(one)) for name, given in (events or {}).items() for one in _each(given)]
+    test = _Test(engine, workflow, args, kwargs, sent, emitted, normal, report)
     try:
         await engine.drive()
         undisturbed, count = await test.undisturbed()
@@ -173,6 +179,7 @@ class _Test:
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     signals: Sequence[tuple[str, Any]]
+    events: Sequence[tuple[str, Emitted]]
     normal: Normal
     report: CrashReport
     deaths: dict[int, _Death] = field(default_factory=dict)
@@ -214,6 +221,9 @@ class _Test:
         for name, payload in self.signals:
             await engine.settle()
             await client.signal(run, name, payload)
+        for name, event in self.events:
+            await engine.settle()
+            await client.emit(name, event.payload, key=event.key, id=event.id)
         await engine.outcome(run)
         await engine.drive()
         self.deaths[run.id] = death
@@ -246,10 +256,10 @@ class _Test:
         return story
 
     def _value(self, kind: str, key: str, data: Any) -> Any:
-        name = key.rpartition("/")[2]
+        name = _GENERATION.sub("", key)
         if kind == EventType.TIMER_CREATED or name.startswith(BY_NATURE):
             return None
-        if name.startswith("$signal:"):
+        if name.startswith(("$signal:", EVENT)):
             return data.get("payload")
         return self.normal(data.get("result", data.get("input", data.get("state"))))
 

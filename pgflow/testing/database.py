@@ -8,6 +8,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import LiteralString
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from pgflow.config import Settings, load
 from pgflow.db import connect, migrations
 from pgflow.db.call import Call, Session
 from pgflow.db.statements import statement
+from pgflow.engine import leadership
 
 URL = "PGFLOW_TEST_DATABASE_URL"
 
@@ -89,3 +91,15 @@ def _named(file: str, **names: str) -> sql.Composed:
 def advance(seconds: float) -> Call[None]:
     """Move the database's test clock on, for all sessions."""
     return Call("testing/advance_clock", {"seconds": seconds}, lambda _: None)
+
+
+def set_clock(settings: Settings, instant: datetime) -> None:
+    """Move the database's test clock to this instant; it runs on from there.
+
+    Args:
+        settings: of a database with a test clock.
+        instant: with a time zone.
+    """
+    with connect.open_sync(settings, "test") as connection:
+        session = Session(connection, settings.schema_name)
+        session.run(advance(instant.timestamp() - session.run(leadership.pulse()).now))

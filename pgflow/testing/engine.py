@@ -26,6 +26,7 @@ from pgflow.engine import control, inspection, leadership, leases, limits, reapi
 from pgflow.errors import PgflowError
 from pgflow.model import Lane, Outcome, Priority, State
 from pgflow.runtime.link import Link
+from pgflow.runtime.schedules import Schedules
 from pgflow.runtime.timers import Timers
 from pgflow.sdk import verbs
 from pgflow.sdk.app import App
@@ -58,6 +59,7 @@ class LocalEngine:
         app: whose tasks and workflows it runs.
         settings: a database with a test clock, as the fixture `pgflow_database` gives.
         concurrency: how many handlers at once.
+        schedules: have the schedules that the app declares fire as time passes; those that a test makes always do.
 
     Attributes:
         client: an async client of it.
@@ -71,7 +73,7 @@ class LocalEngine:
         ...     assert await engine.result(run) == "done"
     """
 
-    def __init__(self, app: App, settings: Settings, *, concurrency: int = 16) -> None:
+    def __init__(self, app: App, settings: Settings, *, concurrency: int = 16, schedules: bool = False) -> None:
         self.app, self.settings = app, settings
         self.client = AsyncClient(settings, app.tasks)
         self.watch: Watch = _unwatched
@@ -79,7 +81,7 @@ class LocalEngine:
         """Give the successor of a killed worker new connections, in place of the dead one's."""
         self.haunt: Callable[[Mortal], Awaitable[None]] = _in_peace
         """Called with a dead worker when another has claimed what it held, before that one begins."""
-        self._concurrency = concurrency
+        self._concurrency, self._schedules = concurrency, schedules
         self._link = Link(settings, "test")
         self._executor: Mortal | None = None
         self._ghost: Mortal | None = None
@@ -154,7 +156,8 @@ class LocalEngine:
         return found[id]
 
     async def drive(self, until: Callable[[], bool | Awaitable[bool]] | None = None) -> None:
-        """Let the engine work, skipping time, until this holds; without it, until nothing is left to be done.
+        """Let the engine work, skipping time, until this holds; without it, until nothing is left to be done, but for
+        what schedules will start.
 
         Raises:
             Stalled: it will never hold.
@@ -163,9 +166,9 @@ class LocalEngine:
             pulse = await self._work()
             if until is not None and await _holds(until):
                 return
+            if until is None and pulse.due == pulse.scheduled:
+                return
             if pulse.due is None:
-                if until is None:
-                    return
                 raise Stalled(
                     "nothing is ready, and no timer is left; what the test waits for will never come",
                     hint="send the signal that is waited for, or cancel the run",
@@ -232,7 +235,8 @@ class LocalEngine:
                 pulse = await self.call(leadership.pulse())
                 if await self._reap(pulse):
                     continue
-                if pulse.due is None or pulse.due > pulse.now or not await self._fire():
+                due = pulse.pending or (pulse.due is not None and pulse.due <= pulse.now)
+                if not due or not await self._fire(pulse):
                     return pulse
         finally:
             await executor.pause()
@@ -240,6 +244,8 @@ class LocalEngine:
     async def _begin(self) -> Mortal:
         executor = Mortal(self.settings, self.app.tasks, self._concurrency, self._changed.set, self._watched)
         await executor.register()
+        if self._schedules:
+            await executor.declare()
         self._beaten = time.monotonic()
         self._executor = executor
         return executor
@@ -299,8 +305,8 @@ class LocalEngine:
             await asyncio.sleep(0.005)  # that transaction is being rolled back
         return bool(closed)
 
-    async def _fire(self) -> int:
-        fired = await Timers().fire(self.call)
+    async def _fire(self, pulse: leadership.Pulse) -> int:
+        fired = await Timers().fire(self.call) + await Schedules().look(self.call, pulse)
         queues = await self.call(limits.pending())
         return fired + (await self.call(limits.admit(queues)) if queues else 0)
 

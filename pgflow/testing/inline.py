@@ -107,8 +107,8 @@ class _Told(BaseContext):
         return found
 
     def _set_up(
-        self, now: datetime | None, signals: Signals | None, db: Any, client: Any, app: App | None,
-        cancel_after: Duration | None,
+        self, now: datetime | None, signals: Signals | None, events: Signals | None, db: Any, client: Any,
+        app: App | None, cancel_after: Duration | None,
     ) -> None:  # fmt: skip
         world = World(now or datetime.now(UTC), {} if app is None else app.tasks)
         self._family = Family(world, {} if app is None else app.steps, client, db, _context)
@@ -117,7 +117,7 @@ class _Told(BaseContext):
         if cancel_after is not None:
             due = world.now + timedelta(seconds=duration.parse(cancel_after))
             world.at(due, self._cancel, world.anybody_waits)
-        world.given(signals or {})
+        world.given(signals or {}, events or {})
         replay = Replay(self.journal, self.journal.history)
         self.begin(replay, self._family.environment(_nameless(isinstance(self, Context)), replay))
 
@@ -142,6 +142,7 @@ class Inline(_Told, Context):
     Args:
         signals: what the run is sent, by name: a list of payloads, in order. They are there from the beginning, but for
             `After("3d", payload)`. Time-outs fire for those that do not come.
+        events: which application events happen, by name, likewise; one with a key is `Emitted(payload, key=...)`.
         db: what `ctx.tx` hands to its function; a psycopg connection gets a transaction around it.
         client: what `ctx.client` is.
         app: whose tasks and steps are known by name.
@@ -159,10 +160,10 @@ class Inline(_Told, Context):
     """
 
     def __init__(
-        self, *, signals: Signals | None = None, db: Any = None, client: Any = None, app: App | None = None,
-        now: datetime | None = None, cancel_after: Duration | None = None,
+        self, *, signals: Signals | None = None, events: Signals | None = None, db: Any = None, client: Any = None,
+        app: App | None = None, now: datetime | None = None, cancel_after: Duration | None = None,
     ) -> None:  # fmt: skip
-        self._set_up(now, signals, db, client, app, cancel_after)
+        self._set_up(now, signals, events, db, client, app, cancel_after)
 
     async def conduct(self, workflow: Workflow[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a workflow with this context, as `workflow(ctx, *args)` does."""
@@ -178,12 +179,12 @@ class SyncInline(_Told, SyncContext):
     """
 
     def __init__(
-        self, *, signals: Signals | None = None, db: Any = None, client: Any = None, app: App | None = None,
-        now: datetime | None = None, cancel_after: Duration | None = None,
+        self, *, signals: Signals | None = None, events: Signals | None = None, db: Any = None, client: Any = None,
+        app: App | None = None, now: datetime | None = None, cancel_after: Duration | None = None,
     ) -> None:  # fmt: skip
         self._loop = _background_loop()
         self.op = _Beside.__new__(_Beside)
-        self._set_up(now, signals, db, client, app, cancel_after)
+        self._set_up(now, signals, events, db, client, app, cancel_after)
 
     def begin(self, replay: Replay, environment: Environment) -> None:
         super().begin(replay, environment)

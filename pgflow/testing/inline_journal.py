@@ -28,7 +28,7 @@ class Happening:
 
     Attributes:
         key: `charge`, `charge#2`, `$sleep`, `$signal:confirmed`.
-        kind: `step`, `retry` (a try that failed), `failure` (the last try failed), `timer`, `signal` or `child`.
+        kind: `step`, `retry` (a try that failed), `failure` (the last try failed), `timer`, `signal`, `event` or `child`.
         result: what came of it, as JSON; of a timer, when it was due; of a failed try, its error.
     """
 
@@ -59,9 +59,15 @@ class InlineHistory(History):
         for posted in self._world.signals:
             posted.taken |= posted.received is signal
 
-    def awaited(self) -> list[str]:
-        """The names of signals that were asked for and have not come."""
-        prefix = "$signal:"
+    def deliveries(self, key: str) -> int:  # noqa: ARG002 (as its base is called)
+        return len(self._world.events)
+
+    def delivered(self, key: str, until: datetime | None) -> None:  # noqa: ARG002 (as its base is called)
+        return None
+
+    def awaited(self, kind: str) -> list[str]:
+        """The names of signals or events that were asked for and have not come."""
+        prefix = f"${kind}:"
         keys = [key for key in self.asked if key.startswith(prefix) and key not in self.facts]
         return [key.split("#")[0].removeprefix(prefix) for key in keys]
 
@@ -156,9 +162,10 @@ class InlineJournal:
     def _record(self, fact: Fact) -> Recorded:
         data = stored(fact.data)
         if fact.type is EventType.STEP_COMPLETED:
-            is_signal = fact.key.removeprefix(self.history.prefix).startswith("$signal:")
-            result = data.get("payload") if is_signal else data["result"]
-            self.happened.append(Happening(fact.key, "signal" if is_signal else "step", result))
+            key = fact.key.removeprefix(self.history.prefix)
+            kind = next((kind for kind in ("signal", "event") if key.startswith(f"${kind}:")), "step")
+            result = data["result"] if kind == "step" else data.get("payload")
+            self.happened.append(Happening(fact.key, kind, result))
         elif fact.type is EventType.TIMER_CREATED:
             due = datetime.fromisoformat(data["due_at"])
             if "$sleep" in fact.key:
@@ -194,6 +201,7 @@ class InlineJournal:
         input, self.continued = self.continued, None
         if input is not None:
             generation = self.history.generation + 1
-            self.history = InlineHistory(self._world, self.task_id)
+            had, self.history = self.history, InlineHistory(self._world, self.task_id)
+            self.history._events_taken = had._events_taken
             self.history.generation, self.history.input = generation, input
         return input

@@ -16,6 +16,7 @@ import orjson
 
 from pgflow.backoff import NO_RETRY
 from pgflow.engine.children import Child
+from pgflow.engine.emissions import Emission
 from pgflow.errors import TaskCancelled, TaskFailed, WorkflowError
 from pgflow.model import Claimed, Settlement, State
 from pgflow.runtime.batch import Ending
@@ -25,6 +26,7 @@ from pgflow.runtime.verdict import judge, policy_of
 from pgflow.runtime.workflows import ReplayLog
 from pgflow.sdk.attempt import CELL, Cell
 from pgflow.sdk.environment import Environment
+from pgflow.sdk.event_verbs import Wanted
 from pgflow.sdk.history import ChildSpawned
 from pgflow.sdk.replay import Replay
 from pgflow.sdk.step import Step
@@ -93,7 +95,11 @@ class Family:
         """What the code of a workflow can reach."""
         steps = {**self._steps, **(workflow.steps if isinstance(workflow, Workflow) else {})}
         sender = self._sender(workflow.is_async)
-        return Environment(workflow, self.world.tasks, steps, self._given_client, ReplayLog(replay), sender)
+        seeker = Step("event", self._event, None, True, NO_RETRY)
+        return Environment(workflow, self.world.tasks, steps, self._given_client, ReplayLog(replay), sender, seeker)
+
+    async def _event(self, wanted: Wanted) -> Emission | None:
+        return self.world.event(wanted)
 
     def _given_client(self) -> Any:
         if self._client is None:
@@ -110,9 +116,10 @@ class Family:
 
     def _describe(self) -> str:
         awaited = [
-            f"{name} waits for signal {', '.join(map(repr, signals))}"
+            f"{name} waits for {kind} {', '.join(map(repr, names))}"
             for id, (name, journal) in self._journals.items()
-            if self._running[id] and (signals := journal.history.awaited())
+            for kind in ("signal", "event")
+            if self._running[id] and (names := journal.history.awaited(kind))
         ]
         return f"{'; '.join(awaited) or 'the workflow waits for ever'}, which nobody will send"
 

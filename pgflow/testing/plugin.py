@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Engines(Protocol):
     """Makes engines; see `pgflow_engine`."""
 
-    def __call__(self, app: App, /, *, concurrency: int = 16) -> LocalEngine: ...
+    def __call__(self, app: App, /, *, concurrency: int = 16, schedules: bool = False) -> LocalEngine: ...
 
 
 @pytest.fixture(scope="session")
@@ -60,9 +60,9 @@ def pgflow_engine(pgflow_database: Settings, monkeypatch: pytest.MonkeyPatch) ->
 
     made: list[LocalEngine] = []
 
-    def make(app: App, /, *, concurrency: int = 16) -> LocalEngine:
+    def make(app: App, /, *, concurrency: int = 16, schedules: bool = False) -> LocalEngine:
         monkeypatch.setattr(app, "_settings", pgflow_database)
-        engine = LocalEngine(app, pgflow_database, concurrency=concurrency)
+        engine = LocalEngine(app, pgflow_database, concurrency=concurrency, schedules=schedules)
         made.append(engine)
         return engine
 

@@ -18,7 +18,9 @@ from typing import Any, NamedTuple
 
 from pgflow import duration
 from pgflow.codec import encode
+from pgflow.engine.emissions import Emission
 from pgflow.errors import NotFound, WorkflowError
+from pgflow.sdk.event_verbs import Wanted, check_event, fits
 from pgflow.sdk.history import SignalReceived
 from pgflow.sdk.task import Duration, Task
 from pgflow.testing.stored import stored
@@ -33,7 +35,7 @@ class NotGiven(WorkflowError):
 
 
 class After(NamedTuple):
-    """A signal that comes only when the run is so old.
+    """A signal or an event that comes only when the run is so old.
 
     Args:
         time: since the run began: seconds, `timedelta` or text such as "3d".
@@ -42,6 +44,25 @@ class After(NamedTuple):
 
     time: Duration
     payload: Any = None
+
+
+class Emitted(NamedTuple):
+    """An application event in a test.
+
+    Args:
+        payload: what it carries.
+        key: its key. In contexts without a database an event without one is taken by whoever waits for its name.
+        id: the sender's own id of it.
+    """
+
+    payload: Any = None
+    key: str | None = None
+    id: str | None = None
+
+
+def emitted_of(given: Any) -> Emitted:
+    """An event that may be given by its payload alone."""
+    return given if isinstance(given, Emitted) else Emitted(given)
 
 
 class Sent(NamedTuple):
@@ -88,6 +109,7 @@ class World:
         self.began = self.now = now
         self.tasks = dict(tasks)
         self.signals: list[Posted] = []
+        self.events: list[Emission] = []
         self.sent: list[Sent] = []
         self.running: set[asyncio.Task[None]] = set()
         self.describe: Callable[[], str] = lambda: "the workflow waits for ever"
@@ -153,7 +175,7 @@ class World:
                 self.now = max(self.now, due)
                 self.soon(begin)
         if self._over is None:
-            hint = 'give Inline(signals={"name": [payload]}), or the wait a timeout='
+            hint = 'give Inline(signals={"name": [payload]}) or events=, or the wait a timeout='
             self.fail(WaitsForEver(self.describe(), hint=hint))
         elif not self._over.done():
             self._over.set_result(None)
@@ -192,16 +214,38 @@ class World:
                 self.arrive(task_id)
         return False
 
-    def given(self, signals: Mapping[str, Any]) -> None:
-        """Take over the signals that the test gives."""
+    def emit(self, name: str, event: Emitted) -> bool:
+        """Let an event happen, for whoever waits for it."""
+        payload = stored(encode(event.payload))
+        self.events.append(Emission(self.next_id(), name, event.key, payload, event.id, self.now))
+        for task_id in list(self._waiters):
+            self.arrive(task_id)
+        return False
+
+    def event(self, wanted: Wanted) -> Emission | None:
+        """The oldest event that is wanted."""
+        for event in self.events:
+            timely = (wanted.since or self.began) <= event.at <= (wanted.until or self.now)
+            meant = event.name == wanted.name and (None in (event.key, wanted.key) or event.key == wanted.key)
+            if meant and timely and event.id not in wanted.taken and fits(event, wanted.match, wanted.bound):
+                return event
+        return None
+
+    def given(self, signals: Mapping[str, Any], events: Mapping[str, Any]) -> None:
+        """Take over the signals and events that the test gives."""
         for name, payloads in signals.items():
             for payload in payloads if isinstance(payloads, list) else [payloads]:
-                if isinstance(payload, After):
-                    late = stored(encode(payload.payload))
-                    due = self.now + timedelta(seconds=duration.parse(payload.time))
-                    self.at(due, partial(self.post, name, late), self.anybody_waits)
-                else:
-                    self.post(name, stored(encode(payload)))
+                self._when(payload, lambda given, name=name: self.post(name, stored(encode(given))))
+        for name, happened in events.items():
+            for event in happened if isinstance(happened, list) else [happened]:
+                self._when(event, lambda given, name=check_event(name): self.emit(name, emitted_of(given)))
+
+    def _when(self, given: Any, happens: Callable[[Any], bool]) -> None:
+        if isinstance(given, After):
+            due = self.now + timedelta(seconds=duration.parse(given.time))
+            self.at(due, partial(happens, given.payload), self.anybody_waits)
+        else:
+            happens(given)
 
     def send(self, run: int, name: str, payload: bytes, known: Callable[[int], bool | None]) -> None:
         """Send a signal from a workflow. One to a run outside of this world is only noted."""

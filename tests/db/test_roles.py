@@ -67,7 +67,7 @@ def test_a_worker_may_do_all_that_the_engine_does(acting: As) -> None:
     engine.run(leadership.begin_term("h", 1))
     engine.run(leadership.pulse())
     engine.run(leadership.lanes())
-    for sweep in upkeep.sweeps():
+    for sweep in upkeep.sweeps(86_400.0):
         engine.run(sweep)
     engine.run(upkeep.note_partitions())
     assert engine.run(partitions.make()) == 0

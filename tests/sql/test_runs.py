@@ -22,7 +22,7 @@ def child_of(engine: Engine, run: int, step: str = "c") -> int:
 
 
 def sweep(engine: Engine) -> None:
-    for call in upkeep.sweeps():
+    for call in upkeep.sweeps(86_400.0):
         engine.run(call)
 
 

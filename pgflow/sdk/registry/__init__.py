@@ -1,0 +1,1 @@
+"""What the clients' registries have in common: each module holds the verbs about one noun, in both colours."""
