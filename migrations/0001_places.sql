@@ -13,7 +13,8 @@ create type pgflow.event_type as enum (
     'task.started', 'task.completed', 'task.failed', 'task.retried', 'task.cancelled', 'task.skipped', 'task.released',
     'task.redriven', 'task.paused', 'task.resumed', 'lease.expired', 'timer.created', 'timer.fired', 'step.completed',
     'step.retried', 'step.failed', 'signal.received', 'workflow.started', 'workflow.continued', 'workflow.parked',
-    'workflow.cancelling', 'workflow.forked', 'workflow.finished');
+    'workflow.cancelling', 'workflow.forked', 'workflow.finished', 'node.started', 'node.completed', 'node.failed',
+    'node.skipped');
 
 -- ---------------------------------------------------------------------------------------------------- history
 
@@ -77,26 +78,32 @@ create table pgflow.event (
     type        pgflow.event_type not null,
     attempt     smallint,
     at          timestamptz       not null,
-    xid         xid8              not null default pg_current_xact_id(),
+    xid         bigint            not null default txid_current(), -- pg_current_xact_id(), as what BRIN can index
     worker_id   bigint,
     key         text              collate "C",
     actor       text,
     data        jsonb,
     primary key (root_id, id),
     check ((type in ('step.completed', 'step.retried', 'step.failed', 'workflow.started', 'workflow.continued',
-                     'signal.received')) <= (key is not null))
+                     'signal.received', 'node.started', 'node.completed', 'node.failed', 'node.skipped'))
+           <= (key is not null))
 ) partition by range (root_id);
 
 -- The database itself refuses to record a step twice. With what else a workflow decides once: its start in each
--- generation, when a timer is due.
+-- generation, when a timer is due, what became of a node.
 create unique index event_step on pgflow.event (root_id, task_id, key, type)
-    where type in ('step.completed', 'timer.created', 'workflow.started', 'workflow.continued');
+    where type in ('step.completed', 'timer.created', 'workflow.started', 'workflow.continued', 'node.started',
+                   'node.completed', 'node.failed', 'node.skipped');
 -- The failed tries of steps; attempt is the try's number.
 create unique index event_try on pgflow.event (root_id, task_id, key, attempt)
     where type in ('step.retried', 'step.failed');
 -- What else a replay must know.
 create index event_mark on pgflow.event (root_id, task_id, id)
     where type in ('signal.received', 'workflow.cancelling', 'workflow.forked', 'task.redriven');
+
+-- In which order events became final (sql/functions/events_after.sql). A btree would cost each event three quarters of a
+-- microsecond and 75 bytes of WAL; this costs next to nothing, because events lie on disk nearly in that order.
+create index event_cursor on pgflow.event using brin (xid) with (pages_per_range = 128);
 
 create table pgflow.partition (
     lower         bigint      primary key,

@@ -102,6 +102,7 @@ create table pgflow.subscription (
     id            bigint      generated always as identity primary key,
     name          text        not null unique collate "C" check (name <> ''),
     types         text[]      not null check (cardinality(types) > 0),  -- patterns of event types, such as workflow.*
+    kinds         pgflow.event_type[] not null,                 -- what they match; a migration that adds types looks again
     names         text[],                                       -- patterns of workflows and tasks; null: all
     runs_only     boolean     not null default false,           -- nothing of tasks within a run
     url           text        not null,                         -- may hold ${secrets.NAME}
@@ -119,6 +120,7 @@ create table pgflow.subscription (
     actor         text,
     check ((disabled_at is null) = (disabled_why is null))
 );
+create index subscription_enabled on pgflow.subscription (id) where disabled_at is null;
 
 -- Secrets, sealed: what they say is known only to whoever has the key.
 create table pgflow.secret (

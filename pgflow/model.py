@@ -60,6 +60,14 @@ class EventType(StrEnum):
     WORKFLOW_CANCELLING = "workflow.cancelling"
     WORKFLOW_FORKED = "workflow.forked"
     WORKFLOW_FINISHED = "workflow.finished"
+    NODE_STARTED = "node.started"
+    NODE_COMPLETED = "node.completed"
+    NODE_FAILED = "node.failed"
+    NODE_SKIPPED = "node.skipped"
+
+
+NODE_EVENTS = frozenset({t for t in EventType if t.value.startswith("node.")})
+"""What is told of the nodes of a graph; no replay depends on it."""
 
 
 class Priority(IntEnum):

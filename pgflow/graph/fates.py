@@ -67,7 +67,6 @@ class Fates:
             into = self._incoming[edge.target]
             into.count += 1
             into.left += 1
-        self._stopped = False
 
     @property
     def complete(self) -> bool:
@@ -93,10 +92,14 @@ class Fates:
             self.unhandled.append(name)
         return begin, skipped
 
+    def left(self, name: str) -> int:
+        """How many edges into a node are not decided."""
+        return self._incoming[name].left
+
     def stop(self, running: Iterable[str]) -> list[str]:
         """Let nothing more begin. Returns the nodes that are skipped by it: all but these, which run."""
-        self._stopped = True
-        left = [name for name in self._rules if name not in self.fates and name not in set(running)]
+        kept = set(running)
+        left = [name for name in self._rules if name not in self.fates and name not in kept]
         self.fates |= dict.fromkeys(left, Fate(State.SKIPPED, True))
         return left
 

@@ -38,10 +38,11 @@ from pgflow.runtime.settler import Settler
 from pgflow.runtime.workflows import Workflows
 from pgflow.sdk import loading
 from pgflow.sdk.registry.declared import declared
-from pgflow.sdk.secret import WorkerVault, serve
+from pgflow.sdk.secret import serve
 from pgflow.sdk.task import Task
+from pgflow.sdk.worker_vault import WorkerVault
 from pgflow.sdk.workflow import Workflow
-from pgflow.tasks import QUEUE, OwnTasks
+from pgflow.tasks import QUEUES, OwnTasks
 
 log = structlog.get_logger("pgflow")
 
@@ -70,7 +71,7 @@ class Executor:
         self.settings = settings
         self.worker_id = secrets.randbits(62)
         queues = dict(weights) or {task.queue: 1.0 for task in tasks.values()} or {"default": 1.0}
-        queues[QUEUE] = 1.0
+        queues |= dict.fromkeys(QUEUES, 1.0)
         self._own = OwnTasks(settings)
         tasks = {**self._own.tasks, **tasks}
         self.lanes = LaneOrder(queues)
@@ -80,7 +81,8 @@ class Executor:
         self.runner = Runner(
             tasks, self.settler, concurrency=concurrency, worker_id=self.worker_id,
             max_crashes=settings.max_crashes, cells=running,
-            inputs=self._fetch_input, workflows=self.workflows, on_room=self._on_room,
+            inputs=self._fetch_input, workflows=self.workflows, resolve=self._own.library.workflow,
+            on_room=self._on_room,
         )  # fmt: skip
         self.fetcher = Fetcher(settings, self.worker_id, self.lanes, self.runner, self.settler, self.floors)
         self._vault = WorkerVault(settings)

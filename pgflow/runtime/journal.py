@@ -20,7 +20,7 @@ from pgflow.engine import facts
 from pgflow.engine.children import Child
 from pgflow.engine.facts import Fact, Recorded, Try
 from pgflow.errors import Suspension
-from pgflow.model import Claimed
+from pgflow.model import Claimed, NODE_EVENTS
 from pgflow.runtime.settler import Settler
 from pgflow.sdk.attempt import within_step
 from pgflow.sdk.journal import Entry, Transact, Wait
@@ -125,7 +125,7 @@ class WorkerJournal:
 
     def _write(self, entry: Entry) -> asyncio.Future[Any]:
         self._last = written = self._settler.write(entry)
-        if isinstance(entry, Fact | Try | Child):
+        if isinstance(entry, Fact | Try | Child) and not (isinstance(entry, Fact) and entry.type in NODE_EVENTS):
             self.facts += 1
         if isinstance(entry, Child):
             written.add_done_callback(partial(self._spawned, entry.step))

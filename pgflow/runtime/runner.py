@@ -36,6 +36,7 @@ UNKNOWN_TASK_DELAY = 15.0
 
 Cells = list[int] | memoryview
 Inputs = Callable[[Claimed], Awaitable[dict[str, Any]]]
+Resolve = Callable[[str], Awaitable[Workflow[..., Any] | None]]
 
 
 @dataclass(slots=True)
@@ -83,13 +84,14 @@ class Runner:
         max_crashes: worker deaths after which a task is dead-lettered.
         inputs: fetches an input that was too bulky to travel with its claim.
         workflows: runs those tasks that are workflows.
+        resolve: finds a workflow that the database knows and the code does not.
         cells: a cell a slot, to say what runs there, for whoever looks after this process died.
         on_room: called when there may be room for more.
     """
 
     def __init__(
         self, tasks: Mapping[str, Task[..., Any]], settler: Settler, *, concurrency: int, worker_id: int,
-        max_crashes: int, inputs: Inputs, workflows: Workflows, cells: Cells | None = None,
+        max_crashes: int, inputs: Inputs, workflows: Workflows, resolve: Resolve, cells: Cells | None = None,
         on_room: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         self._handlers = {name: Handler.of(task) for name, task in tasks.items()}
@@ -99,6 +101,7 @@ class Runner:
         self._max_crashes = max_crashes
         self._inputs = inputs
         self._workflows = workflows
+        self._resolve = resolve
         self._cells = [0] * concurrency if cells is None else cells
         self._free_cells = list(range(concurrency))
         self._on_room = on_room
@@ -202,11 +205,13 @@ class Runner:
     async def _attempt(self, claimed: Claimed, slot: asyncio.Task[None]) -> Ending | None:
         """Run one handler. Returns how its lease ends; None when there is nothing to say any more."""
         handler = self._handlers.get(claimed.name)
-        if handler is None:
-            return self._not_ours(claimed)
         running = Running(claimed, slot, time.monotonic())
         self.running[claimed.task_id] = running
         try:
+            if handler is None:
+                handler = await self._found(claimed.name)
+            if handler is None:
+                return self._not_ours(claimed)
             if handler.workflow is not None:
                 return await self._workflows.attempt(claimed, handler.workflow, self._in_thread, running.begin)
             input = claimed.input if claimed.input is not None else await self._inputs(claimed)
@@ -223,12 +228,14 @@ class Runner:
         except asyncio.CancelledError as error:
             return self._interrupted(running, handler, error)
         except BaseException as error:  # noqa: BLE001 (whatever a handler raises is its task's outcome)
+            if handler is None:  # the database could not be asked
+                return self._not_ours(claimed)
             return judge(error, claimed, policy_of(claimed, handler.task.retry), handler.function)
         finally:
             if self.running.get(claimed.task_id) is running:
                 del self.running[claimed.task_id]
 
-    def _interrupted(self, running: Running, handler: Handler, error: BaseException) -> Settlement | None:
+    def _interrupted(self, running: Running, handler: Handler | None, error: BaseException) -> Settlement | None:
         claimed = running.claimed
         if running.cancelled:
             running.slot.uncancel()
@@ -236,11 +243,19 @@ class Runner:
         if self._draining:
             running.slot.uncancel()
             return Settlement(claimed.task_id, claimed.epoch, State.QUEUED)
-        if running.slot.cancelling():
+        if running.slot.cancelling() or handler is None:
             raise error
         return judge(
             error, claimed, policy_of(claimed, handler.task.retry), handler.function
         )  # the handler's own doing
+
+    async def _found(self, name: str) -> Handler | None:
+        """A workflow that is known to the database alone: a graph."""
+        workflow = await self._resolve(name)
+        if workflow is None:
+            return None
+        self._handlers[name] = handler = Handler.of(workflow)
+        return handler
 
     def _not_ours(self, claimed: Claimed) -> Settlement:
         now = time.monotonic()

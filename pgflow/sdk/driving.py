@@ -110,6 +110,16 @@ class Group:
         self._todo.append((number, operation))
         return number
 
+    def _next(self) -> tuple[int, Operation] | None:
+        """What to begin with now, if anything may begin."""
+        if self._todo and len(self._blocked) + len(self._working) < self._limit:
+            return self._todo.popleft()
+        return None
+
+    async def _before_waiting(self) -> bool:
+        """Asked when all that goes on waits. Returns whether something has changed by it."""
+        return False
+
     def _ended(self, number: int) -> None:
         """One has its result or its error; who knows what follows from that adds it."""
 
@@ -117,9 +127,8 @@ class Group:
         """Until each has its result or its error."""
         try:
             while True:
-                while self._todo and len(self._blocked) + len(self._working) < self._limit:
-                    number, operation = self._todo.popleft()
-                    self._advance(number, operation)
+                while (following := self._next()) is not None:
+                    self._advance(*following)
                 if self._fault is not None:
                     raise self._fault
                 if self._working:
@@ -127,6 +136,8 @@ class Group:
                     continue
                 if not self._blocked:
                     return
+                if await self._before_waiting():
+                    continue
                 await block(self._replay, self._wait())
                 again, self._blocked = self._blocked, {}
                 for number, (operation, _) in again.items():

@@ -33,8 +33,8 @@ from pgflow.errors import (
     WorkflowError,
 )
 from pgflow.model import EventType, State
-from pgflow.sdk.history import ChildSpawned
 from pgflow.sdk.event_verbs import Wanted
+from pgflow.sdk.history import ChildSpawned
 from pgflow.sdk.journal import FLUSH, REHEARSAL, Commit, Effect, Invoke, Transact, Wait
 from pgflow.sdk.replay import Replay, place
 from pgflow.sdk.step import Step

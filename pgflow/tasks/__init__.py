@@ -7,18 +7,26 @@ same clients that users have. A module here has one task, and `register` enters 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pgflow.config import Settings
 from pgflow.db.call import AsyncSession, Call
+from pgflow.engine.subscriptions import QUEUE as DELIVERIES
+from pgflow.nodes.library import Library
 from pgflow.sdk.app import App
 from pgflow.sdk.async_client import AsyncClient
+from pgflow.sdk.secret import Vault
 from pgflow.sdk.task import Task
-from pgflow.tasks import backfill, emit
+from pgflow.tasks import backfill, work, deliver, emit, webhook
+
+if TYPE_CHECKING:
+    from pgflow.outbound.client import Outbound
 
 T = TypeVar("T")
 
 QUEUE = "pgflow"
+QUEUES = (QUEUE, DELIVERIES)
+"""What every worker serves. Deliveries wait apart, because their queue is limited per host."""
 
 
 class OwnTasks:
@@ -30,11 +38,16 @@ class OwnTasks:
     Attributes:
         tasks: by name.
         client: what they ask the engine with; opened when first used.
+        library: the definitions that are published.
+        vault: secrets in clear.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.client = AsyncClient(settings)
+        self._outbound: Outbound | None = None
+        self.library = Library(self.run)
+        self.vault = Vault(settings, self.run)
         app = App(settings=settings)
         for module in _MODULES:
             module.register(app, self)
@@ -50,9 +63,23 @@ class OwnTasks:
         async with pool.connection() as connection:
             return await AsyncSession(connection, self.settings.schema_name).run_together(calls)
 
+    def outbound(self) -> Outbound:
+        """What they call servers of others with; one for all, because it keeps connections.
+
+        Raises:
+            ConfigError: the operator's settings for it make no sense.
+        """
+        if self._outbound is None:
+            from pgflow.outbound.client import Outbound
+
+            self._outbound = Outbound.of(self.settings)
+        return self._outbound
+
     async def close(self) -> None:
         """Close what was opened."""
         await self.client.close()
+        if self._outbound is not None:
+            await self._outbound.close()
 
 
-_MODULES: tuple[Any, ...] = (backfill, emit)
+_MODULES: tuple[Any, ...] = (backfill, work, deliver, emit, webhook)

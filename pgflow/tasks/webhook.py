@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from pgflow.backoff import RetryPolicy
 from pgflow.errors import Fatal, NotFound
 from pgflow.sdk.app import App
 from pgflow.sdk.attempt import current
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 def register(app: App, own: OwnTasks) -> None:
     """Enter the task."""
 
-    @app.task(name=TASK, queue=QUEUE, timeout=60)
+    @app.task(name=TASK, queue=QUEUE, retry=RetryPolicy(20, base=0.5, cap=60), timeout=60)
     async def webhook(
         trigger: str, delivery: str | None, received_at: str, headers: dict[str, str], body: Any
     ) -> dict[str, Any]:

@@ -1,0 +1,134 @@
+"""What a node type is.
+
+There are two kinds. A `Flow` node is done by the run itself, beside all others: it waits, decides, or has children done;
+it costs no worker of its own. A `Work` node is done by a worker as a child task of the run, with a queue, retries, a
+time-out and a dead letter like every task: whatever talks to the outside is one of these.
+
+A config is rendered before it is handed over: its `${...}` are values. What a node type wants to render itself, such as
+what is done for each of many, it names in `later`. References to secrets stay as they are until a worker has the node.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from pgflow.config import Settings
+from pgflow.engine.enqueue import Request
+from pgflow.graph.document import Definition, Node, Retry
+from pgflow.sdk.operations import Operation
+from pgflow.sdk.replay import Replay
+
+
+class Config(BaseModel):
+    """The base of node types' configs: each field needs a description, for the form and the documentation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NoConfig(Config):
+    """Nothing to be said."""
+
+
+C = TypeVar("C", bound=Config)
+
+
+class NodeType(ABC, Generic[C]):
+    """A kind of node. One instance serves all nodes of its kind.
+
+    Attributes:
+        name: what a definition calls it.
+        title: what people call it.
+        description: what it does, in a sentence or two.
+        config: the model of its config.
+        later: fields of the config that it renders itself.
+        example: a node of this type, as it would stand in a definition: what the documentation shows.
+        group: under which heading a palette lists it.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    description: ClassVar[str]
+    config: ClassVar[type[Config]] = NoConfig
+    later: ClassVar[frozenset[str]] = frozenset()
+    example: ClassVar[Mapping[str, Any]]
+    group: ClassVar[str] = "Flow"
+
+    def branches(self, config: Mapping[str, Any]) -> Sequence[str] | None:  # noqa: ARG002 (for those that have some)
+        """The labels that edges going out may have; None when it does not branch.
+
+        Args:
+            config: as it stands in the definition: not rendered, not validated.
+        """
+        return None
+
+    def branch(self, output: Any) -> str | None:  # noqa: ARG002 (for those that branch)
+        """Which branch was chosen, by what it gave."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a flow node works with.
+
+    Attributes:
+        name: the node. It is also the key it records under; further keys begin with it and `/`.
+        node: as it stands in the definition.
+        definition: what it is a node of.
+        replay: the run's history and journal.
+        render: renders anything with what the node may see, and with more names if given.
+        request: asks for a child task of that name, with the node's queue, priority, retries and time-out.
+        names: the values of what the node may see.
+    """
+
+    name: str
+    node: Node
+    definition: Definition
+    replay: Replay
+    render: Callable[..., Any]
+    request: Callable[[str, Mapping[str, Any]], Request]
+
+
+def at_once(make: Callable[[], Any]) -> Operation:
+    """What takes no time and asks for nothing."""
+    yield from ()
+    return make()
+
+
+class Flow(NodeType[C]):
+    """A node that the run does itself."""
+
+    @abstractmethod
+    def operation(self, scene: Scene, config: C) -> Operation:
+        """Do it: a generator as those in `pgflow.sdk.operations`, which returns what the node gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What a work node works with.
+
+    Attributes:
+        settings: the settings in force.
+        key: the same in every attempt, for what is called.
+    """
+
+    settings: Settings
+    key: str
+
+
+class Work(NodeType[C]):
+    """A node that a worker does as a task."""
+
+    group: ClassVar[str] = "Work"
+    retry: ClassVar[Retry] = Retry()
+    """How often it is tried unless the node says otherwise."""
+    timeout: ClassVar[float] = 300.0
+    """Seconds that an attempt may take unless the node says otherwise."""
+
+    @abstractmethod
+    async def work(self, desk: Desk, config: C) -> Any:
+        """Do it. Returns what the node gives, as JSON."""

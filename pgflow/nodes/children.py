@@ -1,0 +1,66 @@
+"""Children of a run that a node asks for."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pgflow.errors import TaskCancelled, TaskFailed
+from pgflow.model import State
+from pgflow.nodes.base import Scene
+from pgflow.sdk import operations
+from pgflow.sdk.journal import Wait
+from pgflow.sdk.operations import Operation
+
+
+def child(scene: Scene, key: str, name: str, input: Mapping[str, Any]) -> Operation:
+    """Have a task done, if that has not been asked for, and wait for what it gives."""
+    replay = scene.replay
+    if replay.history.child(key) is None:
+        replay.go_live(key)
+        operations.spawn(replay, key, scene.request(name, input))
+    while True:
+        spawned = replay.history.children[key]
+        if spawned.state == State.COMPLETED:
+            return spawned.output
+        if spawned.state == State.FAILED:
+            raise TaskFailed(spawned.id, spawned.error or {})
+        if spawned.state is not None:
+            raise TaskCancelled(f"task {spawned.id} ({spawned.name}) was {spawned.state}")
+        replay.go_live(key)
+        yield Wait(arrivals=1)
+
+
+def beside(made: Iterable[Operation], concurrency: int | None) -> Operation:
+    """Do these beside each other, at most so many at once; they may wait, but ask for nothing else. Returns for each
+    what it gave, or its error."""
+    todo = deque(enumerate(made))
+    results: list[Any] = [None] * len(todo)
+    blocked: dict[int, tuple[Operation, Wait]] = {}
+    while todo or blocked:
+        going, blocked = blocked, {}
+        for number, (operation, _) in going.items():
+            _advance(number, operation, results, blocked)
+        while todo and len(blocked) < (concurrency or len(results)):
+            _advance(*todo.popleft(), results, blocked)
+        if blocked:
+            waits = [wait for _, wait in blocked.values()]
+            arrivals = sum(wait.arrivals for wait in waits)
+            due = min((wait.due for wait in waits if wait.due is not None), default=None)
+            yield Wait(min(arrivals, 1) if todo else arrivals, due)
+    return results
+
+
+def _advance(
+    number: int, operation: Operation, results: list[Any], blocked: dict[int, tuple[Operation, Wait]]
+) -> None:
+    try:
+        effect = operation.send(None)
+    except StopIteration as stop:
+        results[number] = stop.value
+    except Exception as error:  # noqa: BLE001 (it is what became of this one)
+        results[number] = error
+    else:
+        assert isinstance(effect, Wait)
+        blocked[number] = (operation, effect)

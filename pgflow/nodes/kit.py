@@ -1,0 +1,45 @@
+"""Which node types there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any
+
+import structlog
+
+from pgflow.nodes.base import Flow, NodeType, Work
+from pgflow.nodes.condition import Condition
+from pgflow.nodes.delay import Delay, WaitUntil
+from pgflow.nodes.map import Map
+from pgflow.nodes.noop import Noop
+from pgflow.nodes.signal import Signal
+from pgflow.nodes.switch import Switch
+from pgflow.nodes.task import TaskNode
+from pgflow.nodes.transform import Transform
+
+log = structlog.get_logger("pgflow")
+
+BUILT_IN: tuple[NodeType[Any], ...] = (
+    Condition(), Delay(), Map(), Noop(), Signal(), Switch(), TaskNode(), Transform(), WaitUntil(),
+)  # fmt: skip
+GROUP = "pgflow.nodes"
+"""The entry point under which other packages offer node types: `name = "package.module:TheClass"`."""
+
+
+@cache
+def node_types() -> Mapping[str, NodeType[Any]]:
+    """Every node type by name: the built-in ones, and those of other packages, which cannot take a built-in's name."""
+    types: dict[str, NodeType[Any]] = {}
+    for point in entry_points(group=GROUP):
+        try:
+            made = point.load()()
+        except Exception as error:  # noqa: BLE001 (another package's fault must not stop a worker)
+            log.error("a node type cannot be loaded", entry_point=point.value, error=str(error))
+            continue
+        if isinstance(made, Flow | Work):
+            types[made.name] = made
+        else:
+            log.error("an entry point is no node type", entry_point=point.value)
+    return types | {one.name: one for one in BUILT_IN}

@@ -1,0 +1,296 @@
+"""A run of a graph: its nodes beside each other, each begun when its edges say so.
+
+Model: the run is a workflow whose code is the definition. It waits for its children, signals and timers like any other,
+and is told in its inbox; when it goes on, what has ended decides what begins (`pgflow.graph.fates`), and that is put
+into the journal. After a crash the same definition replays against the history. A node records under its own name, so
+the order in which nodes ended does not matter: fates are the same whatever the order, and what was begun before the
+crash is begun first in the replay, whatever the limit on nodes at once.
+
+A definition never changes within a run: the run's first record is which version it follows.
+
+Failure handling: a node that fails decides its edges like one that completes; when no edge was there for it, the run
+fails, after all that still can be done is done, or at once (`on_failure: stop`). What is running is then cancelled, and
+nothing more is demanded of the history.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+
+from pgflow.backoff import RetryPolicy
+from pgflow.codec import encode, error_json
+from pgflow.engine.enqueue import Request, Spec
+from pgflow.errors import ArgumentError, Fatal, PgflowError, TaskCancelled, WorkflowError
+from pgflow.expression import Expression, Template
+from pgflow.graph import Definition, Edge, Fates, Node, OnFailure
+from pgflow.model import EventType, Priority, State
+from pgflow.nodes.base import Config, Flow, NodeType, Scene, Work
+from pgflow.nodes.children import child
+from pgflow.sdk.driving import Group
+from pgflow.sdk.journal import Wait
+from pgflow.sdk.operations import Operation
+from pgflow.sdk.replay import Replay
+
+Cancel = Callable[[int, int], Awaitable[Any]]
+"""Cancels what is unfinished in a run, but for this task of it."""
+
+TIMEOUT = "$timeout"
+
+
+class NodeFailed(PgflowError):
+    """A node of a graph failed, and so did its run.
+
+    Attributes:
+        node: the first that failed.
+    """
+
+    def __init__(self, node: str, message: str, others: int) -> None:
+        more = f" (and {others} more failed)" if others else ""
+        super().__init__(f"node {node} failed: {message}{more}")
+        self.node = node
+
+
+class GraphRun(Group):
+    """One run, from its first node to its output.
+
+    Args:
+        replay: the run's history and journal.
+        definition: what it follows.
+        input: what it was given.
+        types: every node type by name.
+        cancel: cancels its children.
+    """
+
+    def __init__(
+        self, replay: Replay, definition: Definition, input: Mapping[str, Any], types: Mapping[str, NodeType[Any]],
+        cancel: Cancel,
+    ) -> None:  # fmt: skip
+        super().__init__(replay, (), definition.concurrency)
+        self._definition = definition
+        self._input = input
+        self._types = types
+        self._cancel = cancel
+        self._fates = Fates(definition)
+        self._names: list[str] = []
+        self._running: set[str] = set()
+        self._nodes: dict[str, dict[str, Any]] = {}
+        self._targets: dict[str, list[Edge]] = {}
+        for edge in definition.edges:
+            self._targets.setdefault(edge.source, []).append(edge)
+        self._recorded = {key.partition("/")[0] for key in (*replay.history.left, *replay.history.children)}
+        self._first: deque[tuple[int, Operation]] = deque()
+        self._broken: Exception | None = None
+        self._stopped = self._gave_up = False
+        self._due = None if definition.timeout is None else self._deadline(definition.timeout)
+
+    def _deadline(self, timeout: float) -> Any:
+        replay = self._replay
+        found = replay.history.timers.get(TIMEOUT)
+        replay.history.answer(TIMEOUT)
+        return found or replay.timer(TIMEOUT, replay.journal.clock() + timedelta(seconds=timeout))
+
+    async def conduct(self) -> Any:
+        """Run it. Returns the run's output.
+
+        Raises:
+            NodeFailed: a node failed for which there was no edge.
+        """
+        self._begin(self._fates.begin())
+        await self.run()
+        if self._broken is not None:
+            raise self._broken
+        if self._fates.unhandled:
+            first, *others = self._fates.unhandled
+            raise NodeFailed(first, self._nodes[first]["error"]["message"], len(others))
+        if self._definition.output is None:
+            return None
+        return self._render(self._definition.output)
+
+    def _begin(self, names: Sequence[str]) -> None:
+        for name in names:
+            self._names.append(name)
+            self._running.add(name)
+            self.add(self._node(name))
+            if name in self._recorded:
+                self._first.append(self._todo.pop())
+
+    def _next(self) -> tuple[int, Operation] | None:
+        """What was begun before comes first, and is not counted: it was within the limit when it began."""
+        return self._first.popleft() if self._first else super()._next()
+
+    def _node(self, name: str) -> Operation:
+        node = self._definition.nodes[name]
+        kind = self._types.get(node.type)
+        if kind is None:
+            raise Fatal(f"there is no node type {node.type} here; is the package installed that has it?")
+        self._tell(EventType.NODE_STARTED, name, {"type": node.type})
+        scene = Scene(name, node, self._definition, self._replay, self._render, self._requester(node, kind))
+        if isinstance(kind, Flow):
+            return (yield from kind.operation(scene, self._config(kind, name, node)))
+        assert isinstance(kind, Work)
+        done = self._replay.history.child(name) is not None
+        input = {} if done else {"config": self._rendered(kind, node)}
+        return (yield from child(scene, name, f"pgflow.{kind.name}", input))
+
+    def _config(self, kind: NodeType[Any], name: str, node: Node) -> Config:
+        if name in self._replay.history.facts:  # what it gave is recorded; what it was made of may be gone
+            return kind.config.model_construct(**node.config)
+        try:
+            return kind.config.model_validate(self._rendered(kind, node))
+        except ValidationError as error:
+            raise ArgumentError(problems(error)) from None
+
+    def _rendered(self, kind: NodeType[Any], node: Node) -> dict[str, Any]:
+        return {
+            field: value if field in kind.later else self._render(value) for field, value in node.config.items()
+        }
+
+    def _render(self, value: Any, **more: Any) -> Any:
+        template = Template(value)
+        if not template.names:
+            return value
+        return template.render(self._bound(template.references) | more)
+
+    def _bound(self, references: Any) -> dict[str, Any]:
+        """The values that these references need, and no more: a big output that is not named costs nothing."""
+        bound: dict[str, Any] = {}
+        for path in references:
+            match path:
+                case ("nodes", node, *_) if node in self._nodes:
+                    bound.setdefault("nodes", {})[node] = self._nodes[node]
+                case ("nodes", *_):
+                    bound.setdefault("nodes", {})
+                case ("input", *_):
+                    bound["input"] = self._input
+                case ("run", *_):
+                    bound["run"] = {"id": self._replay.journal.root_id, "workflow": self._definition.name}
+        return bound
+
+    def _requester(self, node: Node, kind: NodeType[Any]) -> Callable[[str, Mapping[str, Any]], Request]:
+        definition = self._definition
+        priority = Priority[(node.priority or definition.priority).upper()]
+        own = node.retry or (kind.retry if isinstance(kind, Work) else None)
+        retry = b"null" if own is None else orjson.dumps(RetryPolicy(**own.model_dump()).to_json())
+        timeout = node.timeout or (kind.timeout if isinstance(kind, Work) else None)
+        queue = node.queue or definition.queue
+
+        def request(name: str, input: Mapping[str, Any]) -> Request:
+            return Request(Spec(name, queue, priority, timeout, retry), encode(dict(input)))
+
+        return request
+
+    def _ended(self, number: int) -> None:
+        name = self._names[number]
+        if name in self._fates.fates:  # it was given up
+            return
+        self._running.discard(name)
+        error = self.errors.get(number)
+        if isinstance(error, WorkflowError):
+            raise error
+        if error is None:
+            state, output = State.COMPLETED, self.results[number]
+            self._nodes[name] = {"state": state.value, "output": output}
+            self._tell(EventType.NODE_COMPLETED, name, {"branch": branch} if (branch := self._branch(name)) else {})
+        else:
+            state = State.CANCELLED if isinstance(error, TaskCancelled) else State.FAILED
+            detail = _detail(error)
+            self._nodes[name] = {"state": state.value, "output": None, "error": detail}
+            self._tell(EventType.NODE_FAILED, name, {"error": detail, "state": state.value})
+        begin, skipped = self._fates.end(name, state, self._takes)
+        if state is State.CANCELLED and not self._replay.history.cancelling:
+            self._fates.unhandled.append(name)
+        for one in skipped:
+            self._nodes[one] = {"state": State.SKIPPED.value, "output": None}
+            self._tell(EventType.NODE_SKIPPED, one, {"because": name})
+        if self._fates.unhandled and self._definition.on_failure is OnFailure.STOP:
+            if not self._stopped:
+                self._stop(name)
+        elif not self._stopped:
+            self._begin(begin)
+
+    def _branch(self, name: str) -> str | None:
+        return self._types[self._definition.nodes[name].type].branch(self._nodes[name]["output"])
+
+    def _takes(self, edge: Edge) -> bool:
+        if edge.branch is not None and edge.branch != self._branch(edge.source):
+            return False
+        if edge.when is None:
+            return True
+        try:
+            expression = Expression(edge.when)
+            return expression.evaluate(self._bound(expression.references)) is True
+        except PgflowError as error:
+            self._break(Fatal(f"edge {edge.source} -> {edge.target}: {error}"))
+            return False
+
+    def _break(self, error: Exception) -> None:
+        self._broken = self._broken or error
+        self._stop("")
+
+    def _stop(self, because: str) -> None:
+        """Let nothing more begin; nothing more is demanded of the history."""
+        self._stopped = True
+        for one in self._fates.stop(self._running):
+            self._nodes[one] = {"state": State.SKIPPED.value, "output": None}
+            self._tell(EventType.NODE_SKIPPED, one, {"because": because})
+        self._todo.clear()
+        self._replay.history.left.clear()
+
+    async def _before_waiting(self) -> bool:
+        """A run that is over its time breaks; one that has stopped has its children cancelled, and drops what only
+        waits. Its children are waited for: they end before it does."""
+        replay = self._replay
+        if self._due is not None and not self._stopped and replay.journal.clock() >= self._due:
+            self._break(Fatal(f"the run took longer than {self._definition.timeout:g} s"))
+        if not self._stopped or self._gave_up:
+            return False
+        self._gave_up = True
+        pending = {key.partition("/")[0] for key, child in replay.history.children.items() if child.state is None}
+        for number in [number for number in self._blocked if self._names[number] not in pending]:
+            self._blocked.pop(number)[0].close()
+            self._running.discard(self._names[number])
+            self._tell(EventType.NODE_SKIPPED, self._names[number], {"because": ""})
+        await replay.journal.flush()
+        await self._cancel(replay.journal.root_id, replay.journal.task_id)
+        return True
+
+    def _tell(self, what: EventType, name: str, data: Mapping[str, Any]) -> None:
+        replay = self._replay
+        replay.journal.put(replay.fact(name, orjson.dumps(data), what))
+
+    def _wait(self) -> Wait:
+        """What lacks at least before anything can follow; but every tenth of what runs is looked at, so that what is
+        told of nodes does not lag behind by more."""
+        wait = super()._wait()
+        due = self._due if wait.due is None or self._stopped else min(wait.due, self._due or wait.due)
+        arrivals = min(wait.arrivals, self._lacking(), max(1, len(self._blocked) // 10)) if wait.arrivals else 0
+        return Wait(arrivals, due)
+
+    def _lacking(self) -> int:
+        if self._definition.on_failure is OnFailure.STOP:
+            return 1
+        least = sys.maxsize
+        for number, (_, wait) in self._blocked.items():
+            own = max(1, wait.arrivals)
+            lefts = [self._fates.left(edge.target) for edge in self._targets.get(self._names[number], ())]
+            least = min(least, max(own, min(lefts)) if lefts else least)
+        return least
+
+def problems(error: ValidationError) -> str:
+    """What is wrong with a config, for a person."""
+    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+
+
+def _detail(error: Exception) -> dict[str, Any]:
+    stored = getattr(error, "error", None)
+    if isinstance(stored, dict):
+        return {"type": stored.get("type"), "message": stored.get("message")}
+    found = orjson.loads(error_json(error))
+    return {"type": found["type"], "message": found["message"]}
