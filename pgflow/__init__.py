@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from pgflow.sdk.client import Client
     from pgflow.sdk.context import Child, Context
     from pgflow.sdk.op import Op
+    from pgflow.sdk.secret import secret
     from pgflow.sdk.step import Step, step
     from pgflow.sdk.sync_context import SyncChild, SyncContext
-    from pgflow.sdk.task import Task
+    from pgflow.sdk.task import Key, Task
     from pgflow.sdk.verbs import Handle
     from pgflow.sdk.workflow import Workflow
 
@@ -45,6 +46,7 @@ __all__ = [
     "Context",
     "Fatal",
     "Handle",
+    "Key",
     "Limit",
     "Op",
     "PgflowError",
@@ -61,6 +63,7 @@ __all__ = [
     "TaskFailed",
     "Workflow",
     "current",
+    "secret",
     "step",
 ]
 
@@ -76,9 +79,10 @@ _HOMES = {
     "pgflow.sdk.client": ("Client",),
     "pgflow.sdk.context": ("Child", "Context"),
     "pgflow.sdk.op": ("Op",),
+    "pgflow.sdk.secret": ("secret",),
     "pgflow.sdk.step": ("Step", "step"),
     "pgflow.sdk.sync_context": ("SyncChild", "SyncContext"),
-    "pgflow.sdk.task": ("Task",),
+    "pgflow.sdk.task": ("Key", "Task"),
     "pgflow.sdk.verbs": ("Handle",),
     "pgflow.sdk.workflow": ("Workflow",),
 }

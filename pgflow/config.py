@@ -46,10 +46,29 @@ class Settings(BaseSettings):
     """The largest argument list or result, in bytes of JSON."""
     retention: float = Field(default=14 * 86400.0, ge=60)
     """How long history is kept once nothing in its partition is live."""
+    event_retention: float = Field(default=7 * 86400.0, ge=60)
+    """How long application events are kept, for workflows that will ask for what happened before they waited."""
     drain: float = Field(default=25.0, ge=0)
     """How long SIGTERM waits for running handlers before they are released."""
+    secret_keys: Annotated[list[str], NoDecode] = Field(default_factory=list, repr=False)
+    """The keys that seal and open stored secrets, comma-separated, the newest first."""
+    secret_keys_file: Path | None = None
+    """A file with those keys, one a line, in the place of `secret_keys`."""
 
-    @field_validator("redis_url", mode="before")
+    outbound_allow: Annotated[list[str], NoDecode] = Field(default_factory=list)
+    """Networks and hosts that may be called besides public addresses, comma-separated; `*`: everything."""
+    outbound_ports: Annotated[list[int], NoDecode] = Field(default_factory=list)
+    """The only ports that may be called, comma-separated; none: any."""
+    outbound_proxy: str | None = Field(default=None, repr=False)
+    """An HTTP proxy for all calls to others. The usual variables for proxies are not looked at."""
+    smtp_url: str | None = Field(default=None, repr=False)
+    """The mail server: smtp://, smtp+starttls:// or smtps://, user:password@, host:port."""
+    mail_from: str | None = None
+    """Who mail is from."""
+    public_url: str | None = None
+    """Where people reach this engine's pages; what links in alerts begin with."""
+
+    @field_validator("redis_url", "secret_keys", "outbound_allow", "outbound_ports", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
@@ -65,6 +84,12 @@ class Settings(BaseSettings):
     def _beats_in_time(self) -> Settings:
         if self.heartbeat > self.lease / 2:
             raise ValueError(f"heartbeat={self.heartbeat:g} must be at most half of lease={self.lease:g}")
+        return self
+
+    @model_validator(mode="after")
+    def _keys_from_one_place(self) -> Settings:
+        if self.secret_keys and self.secret_keys_file is not None:
+            raise ValueError("secret_keys and secret_keys_file exclude each other")
         return self
 
     @property
@@ -84,12 +109,14 @@ class Settings(BaseSettings):
 
 URL_FILE = Path(".pgflow", "url")
 """Where `pgflow dev` leaves the URL of its embedded database, readable for its user alone, while it runs."""
+KEYS_FILE = Path(".pgflow", "secret-keys")
+"""Where `pgflow dev` keeps the key of the secrets in that database, readable for its user alone."""
 
 
 def load(**given: object) -> Settings:
     """Settings from the environment, overridden by what is given (None counts as not given).
 
-    Without a database URL, that of a `pgflow dev` running in this folder is used.
+    Without a database URL, that of a `pgflow dev` running in this folder is used, and its key for secrets.
 
     Raises:
         ConfigError: a setting makes no sense; the text names it.
@@ -97,8 +124,15 @@ def load(**given: object) -> Settings:
     try:
         settings = Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
         if settings.database_url is None and URL_FILE.is_file():
-            settings = settings.model_copy(update={"database_url": URL_FILE.read_text().strip()})
+            settings = with_dev_key(settings.model_copy(update={"database_url": URL_FILE.read_text().strip()}))
         return settings
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise ConfigError(f"bad settings: {problems}", hint="see .env.example for every setting") from None
+
+
+def with_dev_key(settings: Settings) -> Settings:
+    """The same with the key that `pgflow dev` keeps in this folder, unless others are set or it has made none."""
+    if settings.secret_keys or settings.secret_keys_file is not None or not KEYS_FILE.is_file():
+        return settings
+    return settings.model_copy(update={"secret_keys_file": KEYS_FILE.absolute()})

@@ -56,7 +56,11 @@ class UnknownTask(PgflowError):
 
 
 class NotFound(PgflowError):
-    """There is no such run, task, queue or worker."""
+    """There is no such run, task, queue, worker or secret."""
+
+
+class SealBroken(PgflowError):
+    """A secret cannot be opened: its key is not at hand, or what is stored is not what was sealed."""
 
 
 class ArgumentError(PgflowError):

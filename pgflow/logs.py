@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any
+from collections.abc import Iterable, MutableMapping
+from typing import Any, TextIO, cast
 
 import structlog
+
+from pgflow import redaction
 
 
 def configure(format: str = "auto", level: str = "info") -> None:
@@ -26,9 +29,41 @@ def configure(format: str = "auto", level: str = "info") -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=not console),
             structlog.processors.format_exc_info,
+            _without_secrets,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def _without_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return cast(MutableMapping[str, Any], redaction.redacted(event)) if redaction.known else event
+
+
+def guard() -> None:
+    """Take revealed secrets out of all that this process prints: for one that runs users' code, whose own loggers,
+    prints and last words go there too. To be called before `configure`."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is not None:  # as one that was closed before the start is
+            setattr(sys, name, _Guarded(stream))
+
+
+class _Guarded:
+    """A stream whose text is redacted. Each write is looked at by itself."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(redaction.redact(text) if redaction.known else text)
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)

@@ -20,7 +20,12 @@ from pathlib import Path
 import pytest
 
 # Every other fixture lives in tests/fixtures/, one subject a module; each module is named here.
-pytest_plugins: list[str] = ["tests.fixtures.database", "tests.fixtures.workers"]
+pytest_plugins: list[str] = [
+    "tests.fixtures.database",
+    "tests.fixtures.workers",
+    "tests.fixtures.valkey",
+    "tests.fixtures.hooks",
+]
 
 URL = "PGFLOW_TEST_DATABASE_URL"
 WHY_NOT = "PGFLOW_TEST_DATABASE_ERROR"

@@ -23,6 +23,7 @@ from pgflow.engine.enqueue import Request, Spec, enqueue
 from pgflow.errors import EmbeddedError
 from pgflow.runtime.child import Child
 from pgflow.runtime.supervisor import Plan, Supervisor
+from pgflow.sealing import new_key
 
 STATE = Path(".pgflow")
 
@@ -45,10 +46,21 @@ def _database(settings: Settings, port: int | None) -> Iterator[Settings]:
         file = STATE / config.URL_FILE.name
         file.touch(mode=0o600)
         file.write_text(server.url)
+        _make_key(STATE / config.KEYS_FILE.name)
         try:
-            yield settings.model_copy(update={"database_url": server.url})
+            yield config.with_dev_key(settings.model_copy(update={"database_url": server.url}))
         finally:
             file.unlink(missing_ok=True)
+
+
+def _make_key(file: Path) -> None:
+    """Make the key for secrets, once: what it has sealed is as lasting as the data."""
+    with contextlib.suppress(FileExistsError), open(file, "x", opener=_private) as opened:
+        opened.write(f"{new_key()}\n")
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import traceback
 from enum import IntEnum
 
@@ -11,6 +10,7 @@ import click
 import orjson
 
 from pgflow import errors
+from pgflow.redaction import redact
 
 BUG_HINT = "this is a bug; run with PGFLOW_DEBUG=1 for the traceback"
 
@@ -60,11 +60,12 @@ def report(error: BaseException, *, as_json: bool) -> ExitCode:
         error.show()
         return ExitCode.USAGE
     code, message, hint = _explain(error)
+    message, hint = redact(message), hint and redact(hint)
     if code is ExitCode.INTERRUPTED and not as_json:
         click.echo("interrupted", err=True)
         return code
     if code is ExitCode.BUG and os.environ.get("PGFLOW_DEBUG", "0") not in {"", "0"}:
-        traceback.print_exception(error, file=sys.stderr)
+        click.echo(redact("".join(traceback.format_exception(error))), err=True, nl=False)
     if as_json:
         problem = {"type": type(error).__name__, "message": message, "hint": hint, "exit_code": int(code)}
         click.echo(orjson.dumps({"error": problem}).decode(), err=True)

@@ -14,6 +14,8 @@ from typing import Any
 
 import orjson
 
+from pgflow.redaction import redact
+
 ERROR_LIMIT = 64 * 1024
 """Bytes of JSON that an error may have unless told otherwise."""
 
@@ -43,7 +45,7 @@ def error_json(
     """An exception as JSON: `type`, `module`, `message`, `traceback` and, if it has any, `notes`.
 
     Never raises and is always storable. Long texts keep their head and their tail. The traceback has its causes and
-    sub-exceptions, no values of variables, and begins at the user's code.
+    sub-exceptions, no values of variables, and begins at the user's code. Secrets that were revealed are taken out.
 
     Args:
         exception: what was raised.
@@ -60,7 +62,7 @@ def error_json(
 def _error_json(exception: BaseException, limit: int, code: CodeType | None) -> bytes:
     kind = type(exception)
     message = _text(exception)
-    trace = _traceback(exception, code)
+    trace = redact(_traceback(exception, code))  # before it is clipped: half a secret is not found
     notes = _notes(exception)
     room = max(limit, 64)  # characters; JSON has up to six bytes for one
     while True:
@@ -82,14 +84,14 @@ def _error_json(exception: BaseException, limit: int, code: CodeType | None) -> 
 
 def _text(value: object) -> str:
     try:
-        return str(value)
+        return redact(str(value))
     except BaseException:  # noqa: BLE001 - a text that raises is no reason to lose the rest
         return f"<a {_name(type(value), '__qualname__')} whose text cannot be had>"
 
 
 def _name(kind: type, attribute: str) -> str:
     try:
-        return str(getattr(kind, attribute))
+        return redact(str(getattr(kind, attribute)))
     except Exception:  # noqa: BLE001 - a metaclass may raise anything
         return "?"
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import orjson
 
+from pgflow import redaction
+from pgflow.codec.disclosure import refuse
 from pgflow.codec.expansion import expand
 from pgflow.codec.faults import DEFAULT_PAYLOAD_LIMIT, MAX_DEPTH, check, too_large
 from pgflow.errors import PayloadError
@@ -42,7 +44,8 @@ def encode(value: Any, *, limit: int = DEFAULT_PAYLOAD_LIMIT) -> bytes:
     Raises:
         PayloadError: something in the value cannot be stored (NaN, infinity, the character `\u0000`, a lone surrogate,
             an integer past 64 bits, a key that is no text, an unknown type, a value within itself, more than 200
-            levels), or the text is over the limit. The error has its path.
+            levels) or must not be (a secret that was revealed here), or the text is over the limit. The error has its
+            path.
 
     Example:
         >>> encode({"day": date(2031, 5, 4), "sizes": (1, 2)})  # doctest: +SKIP
@@ -64,6 +67,8 @@ def encode(value: Any, *, limit: int = DEFAULT_PAYLOAD_LIMIT) -> bytes:
         check(value)
     if len(data) > 2 * MAX_DEPTH and _may_be_too_deep(data):
         check(value)
+    if redaction.known:
+        refuse(data)
     return data
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from pgflow.errors import PgflowError
+from pgflow.errors import ArgumentError
 
 
-class CronError(PgflowError):
+class CronError(ArgumentError):
     """A timetable makes no sense: its cron text, interval, instant, time zone or bounds. The text names the part."""

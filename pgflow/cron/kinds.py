@@ -71,6 +71,11 @@ class Cron(Timetable):
             low = stretch.end
         return total
 
+    @property
+    def follows(self) -> bool:
+        """Whether it takes the clock as it reads, because its time of day has a wildcard."""
+        return self._pattern.follows
+
     def explain(self) -> str:
         return f"{self._pattern.explain()} ({self.timezone})"
 

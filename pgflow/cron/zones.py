@@ -64,7 +64,7 @@ def zone(name: str) -> ZoneInfo:
 
 @cache
 def _known() -> set[str]:
-    return available_timezones()
+    return available_timezones() - {"localtime"}  # it is another zone on each machine
 
 
 def _nearest(name: str, known: set[str]) -> str:

@@ -19,6 +19,8 @@ MAX_ROWS = 1_000
 MAX_BYTES = 8 * 1024 * 1024
 BULKY = 16 * 1024
 """Inputs of more bytes do not travel with a claim's batch."""
+ANY = b""
+"""Stands for the hash of a request whose arguments do not count."""
 
 
 class Spec(NamedTuple):
@@ -51,6 +53,8 @@ class Request:
     """Whose share of a limited queue it takes."""
     supersede: bool = False
     """It takes its key's place: the holder is skipped if it has not started."""
+    throttle: bool = False
+    """Its key's holder is its answer, whatever the arguments of the two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +177,7 @@ def enqueue(
             if key is None:
                 continue
             holder, held_hash = holder_of[name, key]
-            if held_hash != hashes[position]:
+            if held_hash != hashes[position] and ANY not in {held_hash, hashes[position]}:
                 raise IdempotencyConflict(key, holder)
             if holder != ids[position]:
                 ids[position] = holder
@@ -198,5 +202,7 @@ def _hash(request: Request) -> bytes | None:
     """A hash of what is asked, blind to the order of keys."""
     if request.key is None:
         return None
+    if request.throttle:
+        return ANY
     canonical = orjson.dumps(orjson.loads(request.input), option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(canonical).digest()

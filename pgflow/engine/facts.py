@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from pgflow.db.call import Call
 from pgflow.engine.arrays import documents, numbers, optional_numbers, words
 from pgflow.model import EventType
+from pgflow.redaction import redact
 
 
 class Fact(NamedTuple):
@@ -60,7 +61,7 @@ class Progress(NamedTuple):
         epoch: its lease's epoch.
         state: any JSON.
         fraction: how much is done, from 0 to 1.
-        note: a text for people.
+        note: a text for people; secrets are taken out.
     """
 
     task_id: int
@@ -127,7 +128,7 @@ def tell_progress(told: Sequence[Progress], worker_id: int) -> Call[None]:
         "epochs": numbers(epochs),
         "states": documents(states),
         "fractions": optional_numbers(fractions),
-        "notes": list(notes),
+        "notes": [note if note is None else redact(note) for note in notes],
         "worker": worker_id,
     }
     return Call("task/progress", params, lambda _: None)

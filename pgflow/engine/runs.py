@@ -31,6 +31,11 @@ def newest() -> Call[int]:
     return Call("run/newest", {}, lambda rows: int(rows[0][0]))
 
 
+def by_key(name: str, key: str) -> Call[int | None]:
+    """The newest unfinished run of this name that was started with this key."""
+    return Call("run/by_key", {"name": name, "key": key}, lambda rows: rows[0][0] if rows else None)
+
+
 def pause(run_ids: Sequence[int], *, actor: str | None = None) -> Call[list[int]]:
     """Let nothing more become ready in these runs. Returns those that were not paused before."""
     return Call("run/pause", {"runs": numbers(run_ids), "actor": actor}, lambda rows: [row[0] for row in rows])

@@ -10,16 +10,17 @@ what is done for each of many, it names in `later`. References to secrets stay a
 
 from __future__ import annotations
 
+import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pgflow.config import Settings
 from pgflow.engine.enqueue import Request
-from pgflow.graph.document import Definition, Node, Retry
+from pgflow.graph.document import Definition, Node, Problem, Retry
 from pgflow.sdk.operations import Operation
 from pgflow.sdk.replay import Replay
 
@@ -58,6 +59,18 @@ class NodeType(ABC, Generic[C]):
     example: ClassVar[Mapping[str, Any]]
     group: ClassVar[str] = "Flow"
 
+    def problems(self, config: Mapping[str, Any]) -> list[Problem]:
+        """What is wrong with a config as it stands in a definition. What an expression will give is not known yet."""
+        try:
+            self.config.model_validate(config)
+        except ValidationError as error:
+            return [
+                Problem(path_of(one["loc"]), _said(one), _choices(self.config, one))
+                for one in error.errors()
+                if not _is_expression(config, one["loc"])
+            ]
+        return []
+
     def branches(self, config: Mapping[str, Any]) -> Sequence[str] | None:  # noqa: ARG002 (for those that have some)
         """The labels that edges going out may have; None when it does not branch.
 
@@ -69,6 +82,46 @@ class NodeType(ABC, Generic[C]):
     def branch(self, output: Any) -> str | None:  # noqa: ARG002 (for those that branch)
         """Which branch was chosen, by what it gave."""
         return None
+
+
+def path_of(parts: Sequence[str | int]) -> str:
+    """Where in a config something is."""
+    path = ""
+    for part in parts:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    return path
+
+
+def _is_expression(value: Any, parts: Sequence[str | int]) -> bool:
+    """Whether what stands there, or what it stands in, is made by an expression."""
+    for part in (*parts, None):
+        if isinstance(value, str):
+            return "${" in value
+        if isinstance(value, Mapping) and part in value:
+            value = value[part]
+        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+            value = value[part]
+        else:  # pydantic names the alternative of a union, too
+            continue
+    return False
+
+
+def _said(error: Any) -> str:
+    match error["type"]:
+        case "missing":
+            return "this is missing"
+        case "extra_forbidden":
+            return "there is no such field"
+        case _:
+            return str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "it has to be")
+
+
+def _choices(model: type[Config], error: Any) -> str | None:
+    if error["type"] != "extra_forbidden":
+        return None
+    fields = list(model.model_fields)
+    near = difflib.get_close_matches(str(error["loc"][-1]), fields, 1, 0.6)
+    return f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(fields)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,9 +52,7 @@ def beside(made: Iterable[Operation], concurrency: int | None) -> Operation:
     return results
 
 
-def _advance(
-    number: int, operation: Operation, results: list[Any], blocked: dict[int, tuple[Operation, Wait]]
-) -> None:
+def _advance(number: int, operation: Operation, results: list[Any], blocked: dict[int, tuple[Operation, Wait]]) -> None:
     try:
         effect = operation.send(None)
     except StopIteration as stop:

@@ -64,7 +64,9 @@ class Library:
             else:
                 published = await self._run(definitions.newest(name))
                 if published is None:
-                    raise WorkflowError(f"{name} is not published any more", hint="publish it, then `pgflow run resume`")
+                    raise WorkflowError(
+                        f"{name} is not published any more", hint="publish it, then `pgflow run resume`"
+                    )
                 version = replay.decide(VERSION, lambda: published.version)
             definition = await self.definition(name, version)
             return await GraphRun(replay, definition, input, node_types(), self._cancel).conduct()

@@ -35,13 +35,20 @@ class Map(Flow[MapConfig]):
 
     name: ClassVar = "map"
     title: ClassVar = "Map"
-    description: ClassVar = "Has a task done for each element of a list, beside each other, and gives the list of results."
+    description: ClassVar = (
+        "Has a task done for each element of a list, beside each other, and gives the list of results."
+    )
     group: ClassVar = "Work"
     config: ClassVar = MapConfig
     later: ClassVar = frozenset({"input"})
     example: ClassVar = {
         "type": "map",
-        "config": {"over": "${nodes.fetch.output}", "task": "reports.enrich", "input": {"row": "${item}"}, "concurrency": 20},
+        "config": {
+            "over": "${nodes.fetch.output}",
+            "task": "reports.enrich",
+            "input": {"row": "${item}"},
+            "concurrency": 20,
+        },
     }
 
     def operation(self, scene: Scene, config: MapConfig) -> Operation:

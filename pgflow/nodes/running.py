@@ -148,9 +148,7 @@ class GraphRun(Group):
             raise ArgumentError(problems(error)) from None
 
     def _rendered(self, kind: NodeType[Any], node: Node) -> dict[str, Any]:
-        return {
-            field: value if field in kind.later else self._render(value) for field, value in node.config.items()
-        }
+        return {field: value if field in kind.later else self._render(value) for field, value in node.config.items()}
 
     def _render(self, value: Any, **more: Any) -> Any:
         template = Template(value)
@@ -282,6 +280,7 @@ class GraphRun(Group):
             lefts = [self._fates.left(edge.target) for edge in self._targets.get(self._names[number], ())]
             least = min(least, max(own, min(lefts)) if lefts else least)
         return least
+
 
 def problems(error: ValidationError) -> str:
     """What is wrong with a config, for a person."""

@@ -43,7 +43,9 @@ class Switch(Flow[SwitchConfig]):
 
     def operation(self, scene: Scene, config: SwitchConfig) -> Operation:
         """Record what was found."""
-        return at_once(lambda: scene.replay.decide(scene.name, lambda: {"branch": _chosen(config), "value": config.value}))
+        return at_once(
+            lambda: scene.replay.decide(scene.name, lambda: {"branch": _chosen(config), "value": config.value})
+        )
 
 
 def _chosen(config: SwitchConfig) -> str:

@@ -13,7 +13,7 @@ seen the row.
 
 Failure handling: a leader whose process is frozen keeps its connection, and with it the lock; candidates see in the
 server's list of sessions that it says nothing and end that connection. Any error on the connection ends the term; the service loop waits the outage out and stands again.
-Housekeeping, which is slow and idempotent, has a service and a connection of its own.
+Housekeeping, which is slow and idempotent, and the feed of events have a service and a connection of their own each.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Leader(Service):
         self._admission = Admission()
         self._ageing = Ageing()
         self._housekeeping = Housekeeping(settings)
-        self._housekeeper: asyncio.Task[None] | None = None
+        self._beside: list[asyncio.Task[None]] = []
         self._seq = -1
         self._looks = 0
         self._heard = False  # a notification, since the tick began
@@ -121,7 +121,7 @@ class Leader(Service):
         self._stragglers.begin()
         self._seq = -1
         self._looks = 0
-        self._housekeeper = asyncio.create_task(self._housekeeping.run())
+        self._beside = [asyncio.create_task(service.run()) for service in (self._housekeeping, *self._feeds())]
         return True
 
     async def _resign(self, why: str) -> None:
@@ -129,10 +129,17 @@ class Leader(Service):
             log.info("no longer leading", term=self.term, why=why)
         self.term = None
         await self.link.close()
-        housekeeper, self._housekeeper = self._housekeeper, None
-        if housekeeper is not None:
-            housekeeper.cancel()
-            await asyncio.gather(housekeeper, return_exceptions=True)
+        beside, self._beside = self._beside, []
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
+
+    def _feeds(self) -> list[Service]:
+        if not self._settings.redis_url:
+            return []
+        from pgflow.runtime.feed import Feed  # who has no Redis does not pay for importing its client
+
+        return [Feed(self._settings)]
 
     async def _lead(self) -> float:
         run = self.link.run

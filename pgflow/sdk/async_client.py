@@ -31,6 +31,8 @@ from pgflow.sdk.verbs import Handle, Rest, Steps
 if TYPE_CHECKING:
     from pgflow.sdk.registry.schedules import AsyncSchedules
     from pgflow.sdk.registry.secrets import AsyncSecrets
+    from pgflow.sdk.registry.subscriptions import AsyncSubscriptions
+    from pgflow.sdk.registry.table_triggers import AsyncTableTriggers
     from pgflow.sdk.registry.triggers import AsyncTriggers
 
 P = ParamSpec("P")
@@ -73,10 +75,22 @@ class AsyncClient:
         return AsyncTriggers(self._drive, self._actor, self._settings)
 
     @property
+    def subscriptions(self) -> AsyncSubscriptions:
+        from pgflow.sdk.registry.subscriptions import AsyncSubscriptions
+
+        return AsyncSubscriptions(self._drive, self._actor)
+
+    @property
     def secrets(self) -> AsyncSecrets:
         from pgflow.sdk.registry.secrets import AsyncSecrets
 
         return AsyncSecrets(self._drive, self._settings, self._actor)
+
+    @property
+    def table_triggers(self) -> AsyncTableTriggers:
+        from pgflow.sdk.registry.table_triggers import AsyncTableTriggers
+
+        return AsyncTableTriggers(self._drive)
 
     async def close(self) -> None:
         if self._pool is not None:

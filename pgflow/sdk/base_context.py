@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn, ParamSpec
 
@@ -13,13 +13,15 @@ from pgflow import duration
 from pgflow.codec import encode
 from pgflow.engine.facts import Progress
 from pgflow.errors import ArgumentError, ContinuedAsNew, NotRecordable, WorkflowError
-from pgflow.sdk import operations
+from pgflow.sdk import event_verbs, operations
 from pgflow.sdk import step as steps
 from pgflow.sdk.environment import Environment
+from pgflow.sdk.event_verbs import EventKey
+from pgflow.sdk.history import EVENT
 from pgflow.sdk.op import GroupOp, OnError, Op
 from pgflow.sdk.payload import reader
 from pgflow.sdk.replay import CleanUp, Replay, place
-from pgflow.sdk.task import Duration, Task
+from pgflow.sdk.task import Duration, Key, Task
 from pgflow.sdk.verbs import Handle
 
 P = ParamSpec("P")
@@ -213,9 +215,20 @@ class BaseContext:
         key = replay.key(f"$signal:{check_signal(name)}")
         return Op(replay, "signal", operations.signal(replay, key, name, seconds, reader(kind)))
 
-    def _send_signal(self, run: int | Handle[Any], name: str, payload: Any) -> Op[None]:
+    def _event(
+        self, name: str, kind: Any, key: EventKey | None, match: str | None, values: Mapping[str, Any] | None,
+        timeout: Duration | None, since: datetime | None,
+    ) -> Op[Any]:  # fmt: skip
         replay = self._replay
-        target = run if isinstance(run, int) else run.id
+        seconds = None if timeout is None else duration.parse(timeout)
+        wanted = event_verbs.wanted(name, key=key, match=match, values=values, since=since)
+        seeker, read = self._environment.event_seeker(), reader(kind, "event")
+        drawn = replay.key(f"{EVENT}{name}")
+        return Op(replay, "event", operations.event(replay, drawn, wanted, seconds, seeker, read))
+
+    def _send_signal(self, run: int | Handle[Any] | Key, name: str, payload: Any) -> Op[None]:
+        replay = self._replay
+        target = run.id if isinstance(run, Handle) else run
         work = self._environment.sender
         key = replay.key(f"$send:{check_signal(name)}")
         return Op(replay, "send_signal", operations.step(replay, key, work, (target, name, encode(payload)), {}, True))
@@ -250,8 +263,8 @@ def check_concurrency(concurrency: int | None) -> int | None:
 
 def check_signal(name: str) -> str:
     """The signal's name, or an ArgumentError."""
-    if not 0 < len(name) <= 200 or "\0" in name:
-        raise ArgumentError(f"{name!r} is no name for a signal", hint="1 to 200 characters")
+    if not 0 < len(name) <= 200 or "\0" in name or name[0] == "$":
+        raise ArgumentError(f"{name!r} is no name for a signal", hint="1 to 200 characters, not beginning with $")
     return name
 
 

@@ -29,6 +29,8 @@ from pgflow.sdk.verbs import Handle, Rest, Steps
 if TYPE_CHECKING:
     from pgflow.sdk.registry.schedules import Schedules
     from pgflow.sdk.registry.secrets import Secrets
+    from pgflow.sdk.registry.subscriptions import Subscriptions
+    from pgflow.sdk.registry.table_triggers import TableTriggers
     from pgflow.sdk.registry.triggers import Triggers
 
 P = ParamSpec("P")
@@ -78,11 +80,25 @@ class Client:
         return Triggers(self._drive, self._actor, self._settings)
 
     @property
+    def subscriptions(self) -> Subscriptions:
+        """Who is told of events."""
+        from pgflow.sdk.registry.subscriptions import Subscriptions
+
+        return Subscriptions(self._drive, self._actor)
+
+    @property
     def secrets(self) -> Secrets:
         """What only tasks may know."""
         from pgflow.sdk.registry.secrets import Secrets
 
         return Secrets(self._drive, self._settings, self._actor)
+
+    @property
+    def table_triggers(self) -> TableTriggers:
+        """What changes of tables start."""
+        from pgflow.sdk.registry.table_triggers import TableTriggers
+
+        return TableTriggers(self._drive)
 
     def close(self) -> None:
         """Close the pool."""

@@ -10,15 +10,16 @@ and ids are had from the context. `pgflow lint` looks for the rest.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from pgflow.sdk.base_context import BaseContext, in_transaction
+from pgflow.sdk.event_verbs import EventKey
 from pgflow.sdk.op import OnError, Op
 from pgflow.sdk.step import Step
-from pgflow.sdk.task import Duration, Task
+from pgflow.sdk.task import Duration, Key, Task
 from pgflow.sdk.verbs import Handle
 
 if TYPE_CHECKING:
@@ -170,8 +171,49 @@ class Context(BaseContext):
         """
         return self._signal(name, kind, timeout)
 
-    def send_signal(self, run: int | Handle[Any], name: str, payload: Any = None) -> Op[None]:
-        """Send a signal to another run, once."""
+    @overload
+    def event(
+        self, name: str, kind: type[T], *, key: EventKey | None = None, match: str | None = None,
+        values: Mapping[str, Any] | None = None, timeout: Duration, since: datetime | None = None,
+    ) -> Op[T | None]: ...  # fmt: skip
+    @overload
+    def event(
+        self, name: str, kind: type[T], *, key: EventKey | None = None, match: str | None = None,
+        values: Mapping[str, Any] | None = None, since: datetime | None = None,
+    ) -> Op[T]: ...  # fmt: skip
+    @overload
+    def event(
+        self, name: str, *, key: EventKey | None = None, match: str | None = None,
+        values: Mapping[str, Any] | None = None, timeout: Duration | None = None, since: datetime | None = None,
+    ) -> Op[Any]: ...  # fmt: skip
+    def event(
+        self, name: str, kind: Any = None, *, key: EventKey | None = None, match: str | None = None,
+        values: Mapping[str, Any] | None = None, timeout: Duration | None = None, since: datetime | None = None,
+    ) -> Op[Any]:  # fmt: skip
+        """Wait for an application event (`client.emit(name, payload, key=...)`). Holds no worker.
+
+        One that was emitted since the run began is taken at once; a run takes each event once, the oldest first.
+
+        Args:
+            name: what it is called.
+            kind: what its payload is to be: a model, a dataclass, any annotation.
+            key: only events with this key.
+            match: only events for which this expression holds, such as `event.payload.amount > 10`.
+            values: what the expression may name beside `event`: any JSON, by name.
+            timeout: how long to wait; None is the answer then.
+            since: take those that were emitted since then, with a time zone.
+
+        Raises:
+            ArgumentError: something makes no sense, or the payload is no such kind.
+            ExpressionError: the expression does not parse.
+
+        Example:
+            >>> paid = await ctx.event("order/paid", Paid, key=order.id, timeout="2d")   # doctest: +SKIP
+        """
+        return self._event(name, kind, key, match, values, timeout, since)
+
+    def send_signal(self, run: int | Handle[Any] | Key, name: str, payload: Any = None) -> Op[None]:
+        """Send a signal to another run, once: to its id or handle, or to `workflow.by_key(key)`."""
         return self._send_signal(run, name, payload)
 
     @overload

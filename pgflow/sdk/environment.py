@@ -11,9 +11,11 @@ import psycopg
 from pgflow.backoff import NO_RETRY
 from pgflow.db.call import AsyncSession, Call, Session
 from pgflow.engine import workflows
+from pgflow.engine.runs import by_key
 from pgflow.errors import NotFound
+from pgflow.sdk.event_verbs import seeker
 from pgflow.sdk.step import Step, step
-from pgflow.sdk.task import Task
+from pgflow.sdk.task import Key, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class Environment:
         client: makes a client of its colour.
         log: silent while the code is replayed.
         sender: the step that sends a signal.
+        seeker: the step that looks for an event; through the client unless given.
     """
 
     workflow: Task[..., Any]
@@ -35,22 +38,38 @@ class Environment:
     client: Callable[[], Any]
     log: Any
     sender: Step[..., Any]
+    seeker: Step[..., Any] | None = None
+
+    def event_seeker(self) -> Step[..., Any]:
+        """The step that looks for an event."""
+        return self.seeker or seeker(self.client, self.workflow.is_async)
 
 
 def sender(workflow: Task[..., Any], schema: str) -> Step[..., Any]:
     """The step that sends a signal within a transaction, in the workflow's colour."""
 
-    async def send_signal(db: psycopg.AsyncConnection[Any], target: int, name: str, payload: bytes) -> None:
-        check_sent(await AsyncSession(db, schema).run(_call(workflow, target, name, payload)))
+    async def send_signal(db: psycopg.AsyncConnection[Any], target: int | Key, name: str, payload: bytes) -> None:
+        session = AsyncSession(db, schema)
+        run = target if isinstance(target, int) else the_run(await session.run(by_key(target.name, target.key)), target)
+        check_sent(await session.run(_call(workflow, run, name, payload)))
 
-    def send_signal_here(db: psycopg.Connection[Any], target: int, name: str, payload: bytes) -> None:
-        check_sent(Session(db, schema).run(_call(workflow, target, name, payload)))
+    def send_signal_here(db: psycopg.Connection[Any], target: int | Key, name: str, payload: bytes) -> None:
+        session = Session(db, schema)
+        run = target if isinstance(target, int) else the_run(session.run(by_key(target.name, target.key)), target)
+        check_sent(session.run(_call(workflow, run, name, payload)))
 
     return step(send_signal if workflow.is_async else send_signal_here, name="send_signal", retry=NO_RETRY)
 
 
 def _call(workflow: Task[..., Any], target: int, name: str, payload: bytes) -> Call[list[tuple[int, str]]]:
     return workflows.signal([workflows.Signal(target, name, payload)], actor=f"workflow {workflow.name}")
+
+
+def the_run(found: int | None, key: Key) -> int:
+    """The run that was found by its key, or NotFound."""
+    if found is None:
+        raise NotFound(f"no unfinished run of {key.name} was started with the key {key.key!r}")
+    return found
 
 
 def check_sent(answers: list[tuple[int, str]]) -> None:

@@ -21,6 +21,7 @@ from pgflow.engine.workflows import HistoryRow
 from pgflow.model import EventType
 
 _GENERATION = re.compile(r"\d+/")
+EVENT = "$event:"
 
 
 class SignalReceived(NamedTuple):
@@ -30,6 +31,22 @@ class SignalReceived(NamedTuple):
     name: str
     payload: Any
     at: datetime
+
+
+class Delivered(NamedTuple):
+    """An application event that the run was told of because it waited for it.
+
+    Args:
+        emission: the event's number.
+        at: when it was emitted.
+        since: from before when none was meant.
+        payload: what it carries.
+    """
+
+    emission: int
+    at: datetime
+    since: datetime
+    payload: Any
 
 
 @dataclass(slots=True)
@@ -90,6 +107,7 @@ class History:
         """Recorded keys that it has not asked for."""
         self._tries: dict[str, Tries] = defaultdict(Tries)
         self._taken: set[int] = set()
+        self._events_taken: defaultdict[str, set[int]] = defaultdict(set)
         self._read(rows)
         self.left = dict.fromkeys(
             key for key in (*self.order, *self.timers) if not key.startswith(("$compensate:", "$cleanup"))
@@ -107,6 +125,8 @@ class History:
             key = row.key or ""
             if row.type == EventType.STEP_COMPLETED and "$signal:" in key and row.data.get("signal"):
                 self._taken.add(row.data["signal"])  # in an earlier generation, too
+            if row.type == EventType.STEP_COMPLETED and EVENT in key and row.data.get("emission"):
+                self.take_event(key, row.data["emission"])
             match row.type:
                 case "arrived":
                     self.arrived, self.now = row.number or 0, row.at
@@ -176,6 +196,33 @@ class History:
         """Let nobody else have this signal."""
         self._taken.add(signal.id)
 
+    def deliveries(self, key: str) -> int:
+        """How often the run was told of an event for the wait of that key."""
+        stored = self.prefix + key
+        return sum(signal.name == stored for signal in self.signals)
+
+    def delivered(self, key: str, until: datetime | None) -> Delivered | None:
+        """The oldest event it was told of for that wait, which came in time and which nobody has had."""
+        stored, had = self.prefix + key, self._events_taken[_event_of(key)]
+        told = [signal.payload for signal in self.signals if signal.name == stored]
+        instants = ((datetime.fromisoformat(one["at"]), datetime.fromisoformat(one["since"]), one) for one in told)
+        events = (Delivered(one["emission"], at, since, one["payload"]) for at, since, one in instants)
+        fit = [event for event in events if event.emission not in had and (until is None or event.at <= until)]
+        return min(fit, key=lambda event: (event.at, event.emission), default=None)
+
+    def events_taken(self, key: str) -> list[int]:
+        """The events of the name that is waited for under this key which the run has had."""
+        return sorted(self._events_taken[_event_of(key)])
+
+    def take_event(self, key: str, emission: int) -> None:
+        """Let no other wait have this event."""
+        self._events_taken[_event_of(key)].add(emission)
+
     def unasked(self) -> list[str]:
         """What is recorded and was not asked for, in the order of recording."""
         return list(self.left)
+
+
+def _event_of(key: str) -> str:
+    """The name of the event that is waited for under a key."""
+    return key.partition(EVENT)[2].partition("#")[0]

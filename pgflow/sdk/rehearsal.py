@@ -23,7 +23,7 @@ from pgflow.sdk import operations
 from pgflow.sdk import step as steps
 from pgflow.sdk.context import Context
 from pgflow.sdk.environment import Environment
-from pgflow.sdk.history import History
+from pgflow.sdk.history import EVENT, History
 from pgflow.sdk.journal import Entry, Transact, Wait
 from pgflow.sdk.op import GroupOp, Op
 from pgflow.sdk.replay import Replay, place
@@ -108,7 +108,7 @@ class Rehearsal(Replay):
         if key.startswith(_HARMLESS):
             return
         history = self.history
-        if key in history.children or key in history.timers or key.startswith("$signal:"):
+        if key in history.children or key in history.timers or key.startswith(("$signal:", EVENT)):
             return  # it stands there, or beside others
         if history.cancelling or not history.unasked():
             self.next = (key, place())
@@ -143,6 +143,10 @@ def _stubbed(replay: Replay, key: str, made: Step[..., Any], name: str) -> Op[An
 
 
 async def _nothing() -> None:
+    return None
+
+
+async def _no_event(_: object) -> None:
     return None
 
 
@@ -192,7 +196,7 @@ def rehearse(
         loop: runs async code; must not be running.
     """
     args, kwargs = workflow.signature.decode_arguments(dict(input))
-    environment = Environment(workflow, tasks, workflow.steps, _no_client, _Silence(), _SENDER)
+    environment = Environment(workflow, tasks, workflow.steps, _no_client, _Silence(), _SENDER, _SEEKER)
     if workflow.is_async:
         work = workflow.function(RehearsalContext(rehearsal, environment), *args, **kwargs)
         return loop.run_until_complete(work)
@@ -200,6 +204,7 @@ def rehearse(
 
 
 _SENDER: Step[..., Any] = Step("send_signal", _nothing, None, True)
+_SEEKER: Step[..., Any] = Step("event", _no_event, None, True)
 
 
 def _no_client() -> Any:

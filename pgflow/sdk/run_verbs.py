@@ -8,13 +8,14 @@ from typing import Any
 import orjson
 
 from pgflow.codec import encode
-from pgflow.engine import inspection, runs, workflows
+from pgflow.engine import emissions, inspection, runs, workflows
 from pgflow.engine.enqueue import BULKY
 from pgflow.errors import ArgumentError, NotFound
+from pgflow.sdk.base_context import check_signal
 from pgflow.sdk.checking import Recorded
-from pgflow.sdk.environment import check_sent
+from pgflow.sdk.environment import check_sent, the_run
 from pgflow.sdk.forking import Taken, edited, taken_over
-from pgflow.sdk.task import Task
+from pgflow.sdk.task import Key, Task
 from pgflow.sdk.verbs import MAX_ROUNDS, Handle, Rest, Steps, find, show
 
 
@@ -23,12 +24,15 @@ def id_of(run: int | Handle[Any]) -> int:
     return run if isinstance(run, int) else run.id
 
 
-def signal(run: int | Handle[Any], name: str, payload: Any, *, actor: str | None) -> Steps[None]:
-    """Send a signal."""
-    if not 0 < len(name) <= 200 or "\0" in name:
-        raise ArgumentError(f"{name!r} is no name for a signal", hint="1 to 200 characters")
-    sent = yield workflows.signal([workflows.Signal(id_of(run), name, encode(payload))], actor=actor)
-    check_sent(sent)
+def signal(run: int | Handle[Any] | Key, name: str, payload: Any, *, actor: str | None) -> Steps[None]:
+    """Send a signal. One by key goes to the next run that has it, should the one that was found just have finished."""
+    check_signal(name)
+    content = encode(payload)
+    for left in range(MAX_ROUNDS, -1, -1):
+        id = the_run((yield runs.by_key(run.name, run.key)), run) if isinstance(run, Key) else id_of(run)
+        sent = yield workflows.signal([workflows.Signal(id, name, content)], actor=actor)
+        if sent[0][1] != "finished" or not (left and isinstance(run, Key)):
+            return check_sent(sent)
 
 
 def told(run: int | Handle[Any]) -> Steps[dict[str, Any] | None]:
@@ -102,7 +106,9 @@ def fork(
     task = tasks.get(old["name"])
     if task is not None:
         task.signature.decode_arguments(orjson.loads(text))
-    names = {"set": changes or ({"input": input} if input is not None else None)}
+    names: dict[str, Any] = {"set": changes or ({"input": input} if input is not None else None)}
+    if step is not None:
+        names["since"] = yield emissions.since(found.root_id)  # what its original could have had, it may, too
     data = encode({"from": found.task_id, "step": step} | {name: said for name, said in names.items() if said})
     size = len(text) if len(text) > BULKY else None
     copy = runs.Copy(

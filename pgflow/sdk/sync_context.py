@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
@@ -12,10 +12,11 @@ from pgflow.sdk.base_context import BaseContext, in_transaction
 from pgflow.sdk.context import Context
 from pgflow.sdk.driving import drive_here, on_loop
 from pgflow.sdk.environment import Environment
+from pgflow.sdk.event_verbs import EventKey
 from pgflow.sdk.op import GroupOp, OnError, Op
 from pgflow.sdk.replay import Replay
 from pgflow.sdk.step import Step
-from pgflow.sdk.task import Duration, Task
+from pgflow.sdk.task import Duration, Key, Task
 from pgflow.sdk.verbs import Handle
 
 if TYPE_CHECKING:
@@ -129,7 +130,28 @@ class SyncContext(BaseContext):
     def signal(self, name: str, kind: Any = None, *, timeout: Duration | None = None) -> Any:
         return self._do(self._signal(name, kind, timeout))
 
-    def send_signal(self, run: int | Handle[Any], name: str, payload: Any = None) -> None:
+    @overload
+    def event(
+        self, name: str, kind: type[T], *, key: EventKey | None = None, match: str | None = None,
+        values: Mapping[str, Any] | None = None, timeout: Duration, since: datetime | None = None,
+    ) -> T | None: ...  # fmt: skip
+    @overload
+    def event(
+        self, name: str, kind: type[T], *, key: EventKey | None = None, match: str | None = None,
+        values: Mapping[str, Any] | None = None, since: datetime | None = None,
+    ) -> T: ...  # fmt: skip
+    @overload
+    def event(
+        self, name: str, *, key: EventKey | None = None, match: str | None = None,
+        values: Mapping[str, Any] | None = None, timeout: Duration | None = None, since: datetime | None = None,
+    ) -> Any: ...  # fmt: skip
+    def event(
+        self, name: str, kind: Any = None, *, key: EventKey | None = None, match: str | None = None,
+        values: Mapping[str, Any] | None = None, timeout: Duration | None = None, since: datetime | None = None,
+    ) -> Any:  # fmt: skip
+        return self._do(self._event(name, kind, key, match, values, timeout, since))
+
+    def send_signal(self, run: int | Handle[Any] | Key, name: str, payload: Any = None) -> None:
         return self._do(self._send_signal(run, name, payload))
 
     @overload

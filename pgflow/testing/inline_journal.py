@@ -28,7 +28,8 @@ class Happening:
 
     Attributes:
         key: `charge`, `charge#2`, `$sleep`, `$signal:confirmed`.
-        kind: `step`, `retry` (a try that failed), `failure` (the last try failed), `timer`, `signal`, `event` or `child`.
+        kind: `step`, `retry` (a try that failed), `failure` (the last try failed), `timer`, `signal`, `event` or
+            `child`.
         result: what came of it, as JSON; of a timer, when it was due; of a failed try, its error.
     """
 

@@ -95,7 +95,7 @@ class Family:
         """What the code of a workflow can reach."""
         steps = {**self._steps, **(workflow.steps if isinstance(workflow, Workflow) else {})}
         sender = self._sender(workflow.is_async)
-        seeker = Step("event", self._event, None, True, NO_RETRY)
+        seeker: Step[..., Any] = Step("event", self._event, None, True, NO_RETRY)
         return Environment(workflow, self.world.tasks, steps, self._given_client, ReplayLog(replay), sender, seeker)
 
     async def _event(self, wanted: Wanted) -> Emission | None:

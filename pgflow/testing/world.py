@@ -235,10 +235,16 @@ class World:
         """Take over the signals and events that the test gives."""
         for name, payloads in signals.items():
             for payload in payloads if isinstance(payloads, list) else [payloads]:
-                self._when(payload, lambda given, name=name: self.post(name, stored(encode(given))))
+                self._when(payload, partial(self._given_signal, name))
         for name, happened in events.items():
             for event in happened if isinstance(happened, list) else [happened]:
-                self._when(event, lambda given, name=check_event(name): self.emit(name, emitted_of(given)))
+                self._when(event, partial(self._given_event, check_event(name)))
+
+    def _given_signal(self, name: str, payload: Any) -> bool:
+        return self.post(name, stored(encode(payload)))
+
+    def _given_event(self, name: str, event: Any) -> bool:
+        return self.emit(name, emitted_of(event))
 
     def _when(self, given: Any, happens: Callable[[Any], bool]) -> None:
         if isinstance(given, After):

@@ -6,32 +6,24 @@
 -- It may be part of a transaction that takes long and holds locks: it locks nothing, holds on to no idle worker's row,
 -- and leaves limited queues to the leader. Of an event's data goes along what is meant for others: never a step's result,
 -- a signal's payload or a traceback. A delivery is found by its key, delivery/subscription/event, in the order of events.
--- Index: task_pkey, limit_pkey; subscriptions are few and read whole.
+-- Index: subscription_enabled, task_pkey, limit_pkey.
 create or replace function pgflow.deliver(fresh pgflow.event[]) returns integer
 language plpgsql
 set enable_seqscan = off
 set plan_cache_mode = force_generic_plan
 as $$
 declare
-    home constant text := 'pgflow.deliveries';
+    -- In two pieces, because the schema's name is put in for the first, and these are the same in every schema.
+    task constant text := 'pgflow' || '.deliver';
+    home constant text := 'pgflow' || '.deliveries';
     instant constant timestamptz := pgflow.now();
     written bigint;
     held bigint;
 begin
-    if cardinality(fresh) = 0 then
-        return 0;
-    end if;
-    with wanted as materialized (
-        select s.id, s.name, s.names, s.runs_only, s.slot, k.type
-          from (select distinct f.type from unnest(fresh) f) k
-         cross join pgflow.subscription s
-         where s.disabled_at is null
-           and exists (select from unnest(s.types) p(pattern)
-                        where k.type::text like replace(replace(p.pattern, '_', '\_'), '*', '%'))
-    ), chosen as materialized (
-        select nextval('pgflow.task_id_seq') as id, w.slot, 'delivery/' || w.id || '/' || lpad(f.id::text, 19, '0') as key,
-               jsonb_build_object('subscription', w.name) as tags,
-               jsonb_build_object('subscription', w.id, 'event', jsonb_strip_nulls(jsonb_build_object(
+    with chosen as materialized (
+        select nextval('pgflow.task_id_seq') as id, s.slot, 'delivery/' || s.id || '/' || lpad(f.id::text, 19, '0') as key,
+               jsonb_build_object('subscription', s.name) as tags,
+               jsonb_build_object('subscription', s.id, 'event', jsonb_strip_nulls(jsonb_build_object(
                    'id', f.id, 'type', f.type, 'at', f.at, 'run_id', f.root_id, 'task_id', f.task_id, 'name', t.name,
                    'step', t.step, 'key', f.key, 'attempt', f.attempt, 'actor', f.actor,
                    'state', f.data->'state', 'reason', f.data->'reason', 'due_at', f.data->'due_at',
@@ -39,18 +31,19 @@ begin
                                  then jsonb_build_object('type', f.data->'type', 'message', f.data->'message')
                                  else (f.data->'error') - 'traceback' - 'kinds' end))) as input
           from unnest(fresh) f
-          join wanted w on w.type = f.type and (not w.runs_only or f.task_id = f.root_id)
+          join pgflow.subscription s on s.disabled_at is null and f.type = any(s.kinds)
+           and (not s.runs_only or f.task_id = f.root_id)
          cross join lateral (
                select t.name, t.step from pgflow.task t where t.root_id = f.root_id and t.id = f.task_id offset 0) t
          where not starts_with(t.name, 'pgflow.')
-           and (w.names is null or exists (select from unnest(w.names) p(pattern)
+           and (s.names is null or exists (select from unnest(s.names) p(pattern)
                                             where t.name like replace(replace(p.pattern, '_', '\_'), '*', '%')))
-         order by f.id, w.id
+         order by f.id, s.id
     ), limited as materialized (
         select exists (select from pgflow.limit l where l.queue = home) as yes
     ), asked as (
         insert into pgflow.task (id, root_id, name, queue, priority, input, size, created_at, timeout, key, slot, tags)
-        select c.id, c.id, 'pgflow.deliver', home, 2, c.input,
+        select c.id, c.id, task, home, 2, c.input,
                case when pg_column_size(c.input) > 2048 and octet_length(c.input::text) > 16384
                     then octet_length(c.input::text) end,
                instant, interval '60 s', c.key, c.slot, c.tags

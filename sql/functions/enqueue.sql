@@ -1,7 +1,7 @@
 -- Guarantees: the door for SQL to what task/enqueue does: every task asked for is written whole (task and place) or,
--- when its key is held by another, not at all; ids come back in the order asked. It all happens or nothing: a document that
--- makes no sense, or a key that was used with another input, is an exception. `asked` is an array of documents with the
--- fields that are named below (docs/sql.md tells of each).
+-- when its key is held by another, not at all; ids come back in the order asked. It all happens or nothing: a document
+-- that makes no sense, or a key that was used with another input, is an exception. `asked` is an array of documents with
+-- the fields that are named below (docs/sql.md tells of each).
 -- With consume = false it may be part of a transaction that takes long: it holds on to no idle worker's row, and leaves
 -- limited queues to the leader. No plan here reads a table but by key, whatever the caller's settings.
 -- Index: idempotency_pkey for keys, outcome_pkey for who holds one, limit_pkey; the rest are inserts.
@@ -23,10 +23,16 @@ declare
     clash_key text;
     clash_id bigint;
 begin
+    if jsonb_typeof(enqueue.asked) = 'array' and jsonb_array_length(enqueue.asked) = 1 then
+        ids := array[pgflow.enqueue_plain(enqueue.asked->0, actor, consume)];
+        if ids[1] is not null then
+            return ids;
+        end if;
+    end if;
     perform pgflow.check_asked(enqueue.asked);
     with asked as materialized (
         select a.*, exists (select from pgflow.limit l where l.queue = a.queue) as limited,
-               pgflow.request_hash(a.key, a.input) as hash,
+               case when a.compared then pgflow.request_hash(a.key, a.input) else '' end as hash,
                case when pg_column_size(a.input) > bulky / 8
                     then nullif(greatest(octet_length(a.input::text), bulky), bulky) end as size
           from (
@@ -82,7 +88,8 @@ begin
         select a.id, a.id, 'timer.created', a.now, 'scheduled', jsonb_build_object('due_at', a.due_at)
           from accepted a where a.due_at > a.now
     ), answered as materialized (
-        select a.ord, a.key, a.name, coalesce(r.task_id, a.id) as id, a.compared and a.hash <> r.request_hash as clashes
+        select a.ord, a.key, a.name, coalesce(r.task_id, a.id) as id,
+               a.hash <> r.request_hash and '' not in (a.hash, r.request_hash) as clashes
           from asked a left join reserved r on r.scope = a.name and r.key = a.key
     )
     select (select array_agg(w.id order by w.ord) from answered w),

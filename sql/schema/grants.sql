@@ -52,7 +52,8 @@ begin
     execute format('grant usage, select on all sequences in schema %I to %I', home, worker);
     execute format('revoke all on all functions in schema %I from public', home);
     execute format('grant execute on all functions in schema %I to %I', home, worker);
-    execute format('grant execute on function %I.now() to %I', home, reader);
+    execute format('grant execute on function %I.now(), %I.events_after(bigint, bigint, bigint, integer) to %I',
+                   home, home, reader);
     execute format('grant insert on %I.task, %I.outcome, %I.event, %I.definition to %I', home, home, home, home, worker);
     -- Recording a step that is there already "updates" its key to what it is, to read the row another transaction is
     -- just committing; a trigger refuses any real change.

@@ -22,6 +22,7 @@ from pgflow.engine import (
     leases,
     reaping,
     runs,
+    secrets,
     timers,
     upkeep,
     workers,
@@ -30,6 +31,7 @@ from pgflow.engine import (
 from pgflow.engine.enqueue import Request, Spec, enqueue
 from pgflow.errors import PermissionDenied
 from pgflow.model import EventType, Parking, State
+from pgflow.sealing import Keyring, new_key
 from tests.fixtures.database import Engine, url_of
 
 As = Callable[[str], Engine]
@@ -101,6 +103,21 @@ def test_a_worker_may_do_all_that_workflows_need(acting: As) -> None:
     engine.settle(one)
 
 
+def test_a_worker_may_do_all_that_secrets_need(acting: As) -> None:
+    engine = acting("pgflow_worker")
+    ring = Keyring([new_key(), new_key()])
+    sealed = ring.seal("hunter22", "pgflow", "TOKEN")
+    assert engine.run(secrets.put("TOKEN", sealed)) == 1
+    assert engine.run(secrets.put("TOKEN", sealed)) == 2
+    assert engine.run(secrets.read(["TOKEN", "OTHER"])) == engine.run(secrets.page("", 10)) == [("TOKEN", sealed)]
+    assert engine.run(secrets.page("", 10, unless=sealed.key_id)) == engine.run(secrets.page("TOKEN", 10)) == []
+    again = ring.seal("hunter22", "pgflow", "TOKEN")
+    assert engine.run(secrets.reseal([secrets.Resealed("TOKEN", sealed, again)])) == ["TOKEN"]
+    assert engine.run(secrets.reseal([secrets.Resealed("TOKEN", sealed, again)])) == []
+    assert [row["version"] for row in engine.run(secrets.listed())] == [2]
+    assert engine.run(secrets.remove(["TOKEN", "OTHER"])) == ["TOKEN"]
+
+
 @pytest.mark.parametrize(
     "forbidden",
     [
@@ -138,6 +155,8 @@ def test_a_reader_may_look_at_everything_and_touch_nothing(acting: As, engine: E
         "select pgflow.reopen('{1}', '{1}', null)",
         "select pgflow.make_partitions(9)",
         "select pgflow.wake('{default}')",
+        "select name from pgflow.secret",
+        "select pg_get_userbyid(1) from pgflow.secret",
     ):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             reader.connection.execute(forbidden)

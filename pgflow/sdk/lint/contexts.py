@@ -10,7 +10,8 @@ from pgflow.sdk.lint.names import Names
 from pgflow.sdk.lint.scopes import Body, Kind, Scope, Tree, own, parameters, within
 
 AWAITED = frozenset({
-    "step", "run", "start", "map", "gather", "sleep", "wait", "sleep_until", "signal", "send_signal", "tx",
+    "step", "run", "start", "map", "gather", "sleep", "wait", "sleep_until", "signal", "event", "send_signal",
+    "tx",
 })  # fmt: skip
 """Methods that an async workflow awaits. Any of them may suspend."""
 
