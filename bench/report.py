@@ -75,6 +75,10 @@ TARGETS = (
     Target("sleepers", "100,000 runs asleep: CPU of worker and server", "figure", "< 1", _most(0.999), "% of a core"),
     Target("sleepers", "leases, slots and threads that they hold", "detail.held", "0", _most(0)),
     Target("replay", "1,000 recorded steps", "figure", "≤ 20", _most(20), "ms"),
+    Target("timers", "how late beside 10,000, p99", "figure", "≤ 20", _most(20), "ms"),
+    Target("timers", "how late beside 1,000,000, p99", "detail.million.steady.begun_ms.p99", "≤ 100", _most(100), "ms"),
+    Target("timers", "fired or begun early", "detail.early", "0", _most(0)),
+    Target("timers", "looks for due timers while none is due", "detail.looks", "0", _most(0)),
 )  # fmt: skip
 
 

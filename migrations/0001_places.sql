@@ -281,6 +281,9 @@ create table pgflow.idle (
 ) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0);
 create index idle_queue on pgflow.idle (queue, until);
 
+-- Whether anybody waits for events: 2 while somebody may (sql/functions/heed.sql).
+create sequence pgflow.attention;
+
 -- What a heart still has to tell its executors.
 create table pgflow.cancellation (
     worker_id   bigint      not null,

@@ -16,7 +16,7 @@ from pgflow.cli.backfill import backfill
 from pgflow.cli.parameters import LIMIT, PRIORITY, instant, pair
 from pgflow.cli.parameters import duration as seconds
 from pgflow.cli.schedule_file import apply
-from pgflow.cli.schedule_request import asked, reading, state, timetable, unheard, upcoming, with_queue
+from pgflow.cli.schedule_request import asked, reading, state, timetable, unheard, upcoming
 from pgflow.engine.schedules import Schedule
 from pgflow.errors import ArgumentError
 from pgflow.sdk.client import Client
@@ -69,7 +69,6 @@ def create(
     wanted = asked(name, task, given)
     with connection.session("cli") as session:
         client = Client(config.load(), actor=connection.actor()).on(session.connection)
-        wanted = with_queue(session, wanted)
         done = "created"
         if replace:
             done = client._drive(verbs.put(wanted, actor=connection.actor()))

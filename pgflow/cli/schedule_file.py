@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, StrictBool, StrictFloat, StrictInt, 
 
 from pgflow import config, yaml
 from pgflow.cli import connection, output
-from pgflow.cli.schedule_request import asked, unheard, with_queue
+from pgflow.cli.schedule_request import asked, unheard
 from pgflow.cron import CronError
 from pgflow.db.call import Session
 from pgflow.engine.schedules import Schedule
@@ -109,7 +109,7 @@ def _apply(session: Session, client: Client, wanted: _Wanted, *, prune: bool) ->
             )
     done = {}
     for one in sorted(wanted.schedules, key=lambda one: one.name):
-        done[one.name] = client._drive(verbs.put(with_queue(session, one), actor=connection.actor()))
+        done[one.name] = client._drive(verbs.put(one, actor=connection.actor()))
     gone = [name for name, one in stored.items() if one.source == wanted.source and name not in done] if prune else []
     if gone:
         client.schedules.remove(*gone)

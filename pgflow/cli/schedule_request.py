@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,17 +11,16 @@ from zoneinfo import ZoneInfo
 from pgflow import cron
 from pgflow.cron import Timetable
 from pgflow.db.call import Session
-from pgflow.engine import diagnosis, runs
+from pgflow.engine import diagnosis
 from pgflow.engine.schedules import Schedule
 from pgflow.sdk.registry.schedules import Timing, schedule_of, timetable_of
-from pgflow.sdk.task import check_priority, check_queue
 
 _TICK = timedelta(microseconds=1)
 _INSTANTS = ("at", "starts_at", "ends_at")
 
 
 def asked(name: str, task: str, given: Mapping[str, Any], *, source: str = "client") -> Schedule:
-    """The schedule, checked whole but for its queue.
+    """The schedule, checked whole.
 
     Args:
         name: its own.
@@ -40,26 +38,8 @@ def asked(name: str, task: str, given: Mapping[str, Any], *, source: str = "clie
     for word in _INSTANTS:
         if word in values:
             values[word] = cron.instant(values[word], zone)
-    where = f"schedule {name}"
-    start: dict[str, Any] = {}
-    if "queue" in values:
-        start["queue"] = check_queue(values.pop("queue"), where)
-    if "priority" in values:
-        start["priority"] = int(check_priority(values.pop("priority"), where))
-    if "tags" in values:
-        start["tags"] = dict(values.pop("tags"))
     timing: Timing = values  # type: ignore[assignment]
-    found = schedule_of(name, task, source=source, **timing)
-    return replace(found, start={**found.start, **start})
-
-
-def with_queue(session: Session, schedule: Schedule) -> Schedule:
-    """The same; if no queue is named, in the one that a workflow's stored definition names."""
-    if "queue" in schedule.start:
-        return schedule
-    found = session.run(runs.definition(schedule.start["name"]))
-    queue = str((found["document"] or {}).get("queue") or "default") if found else "default"
-    return replace(schedule, start={**schedule.start, "queue": queue})
+    return schedule_of(name, task, source=source, **timing)
 
 
 def unheard(session: Session, task: str) -> str | None:

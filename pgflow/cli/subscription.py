@@ -144,7 +144,9 @@ def deliveries(name: str, state: str | None, since: str | None, limit: int) -> N
     """List what became of events, newest first."""
     begun = None if since is None else _since(since)
     with connection.client() as client:
-        found = [_delivered(one) for one in client.subscriptions.deliveries(name, state=state, since=begun, limit=limit)]
+        found = [
+            _delivered(one) for one in client.subscriptions.deliveries(name, state=state, since=begun, limit=limit)
+        ]
     columns = ["id", "type", "name", "run_id", "state", "attempt", "status", "created_at", "due_at", "error"]
     output.rows(found, columns, empty=f"nothing was delivered to {name}")
 

@@ -206,6 +206,11 @@ def latest() -> Call[Cursor]:
     return Call("event/latest", {}, lambda rows: Cursor(rows[0][0], 0))
 
 
+def heed() -> Call[None]:
+    """Let those who write events look whether anybody waits for them. In one transaction with `workers.idle`."""
+    return Call("event/heed", {}, lambda _: None)
+
+
 def summarize() -> Call[int]:
     """Keep it cheap to follow the history, which it is while few pages of events are not summarized."""
     return Call("event/summarize", {}, lambda rows: int(rows[0][0]))

@@ -249,6 +249,11 @@ def fire(decisions: Sequence[Decision]) -> Call[list[tuple[int, datetime, str, i
     return Call("schedule/fire", params, lambda rows: [(row[0], row[1], row[2], row[3]) for row in rows])
 
 
+def review() -> Call[None]:
+    """Have the leader look at every schedule anew."""
+    return Call("schedule/review", {}, lambda _: None)
+
+
 def release() -> Call[int]:
     """Start what waits for a run that has ended. Returns how many."""
     return Call("schedule/release", {}, lambda rows: int(rows[0][0]) if rows else 0)

@@ -136,6 +136,7 @@ class Address(NamedTuple):
         format: in which form.
         secrets: names of secrets to sign with.
         disabled_why: why the subscription is told of nothing; None when it is enabled.
+        failing: deliveries have failed since the last one that came through.
         run_name: the name of the event's run.
         error: what the event's task ended with, if it failed.
     """
@@ -145,6 +146,7 @@ class Address(NamedTuple):
     format: str
     secrets: list[str]
     disabled_why: str | None
+    failing: bool
     run_name: str | None
     error: dict[str, Any] | None
 
@@ -248,7 +250,8 @@ def deliveries(
     """
     params = {
         "task": TASK, "lower": f"delivery/{subscription}/", "upper": before or f"delivery/{subscription}0",
-        "state": state, "since": since, "undelivered": undelivered, "limit": limit, "ids": None if ids is None else list(ids),
+        "state": state, "since": since, "undelivered": undelivered, "ids": None if ids is None else list(ids),
+        "limit": limit,
     }  # fmt: skip
     return Call("subscription/deliveries", params, lambda rows: [_delivery(row) for row in rows])
 

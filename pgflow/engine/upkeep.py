@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from pgflow.db.call import Call
 
-
 SWEPT = 10_000
 
 
@@ -60,6 +59,7 @@ def sweeps(retention: float) -> list[Call[None]]:
         retention: seconds that history is kept.
     """
     return [
+        Call("housekeeping/attention", {}, lambda _: None),
         Call("housekeeping/awaited", {}, lambda _: None),
         Call("housekeeping/firings", {"retention": retention, "limit": SWEPT}, lambda _: None),
         Call("housekeeping/idle", {}, lambda _: None),

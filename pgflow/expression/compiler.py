@@ -20,7 +20,7 @@ from pgflow.expression.bounds import Frame, exhausted
 from pgflow.expression.faults import Fault
 from pgflow.expression.looping import LOOPS
 from pgflow.expression.reading import Step
-from pgflow.expression.references import SECRETS, TYPES, unroll
+from pgflow.expression.references import SECRETS, unroll
 from pgflow.expression.syntax import (
     Arithmetic,
     Call,
@@ -130,7 +130,7 @@ def _name(node: Name, scope: Scope) -> Step:
     if name in scope.variables:
         slot = scope.variables[name].slot
         return lambda frame: frame.slots[slot]
-    return (lambda _: name) if name in TYPES else reading.name(name, node.at)
+    return reading.name(name, node.at)
 
 
 def _told(node: Node, scope: Scope) -> str | None:

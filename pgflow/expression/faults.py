@@ -99,13 +99,11 @@ def _again(reason: str, text: str, offset: int, hint: str | None, path: str | No
 
 def _window(line: str, place: int) -> tuple[str, int]:
     """The part of a line around a place, and where the place is in it."""
-    line = "".join(character if character.isprintable() else " " for character in line)
-    if len(line) <= _WIDTH:
-        return line, place
     start = max(0, min(place - _WIDTH // 2, len(line) - _WIDTH))
     before = "..." if start else ""
     after = "..." if start + _WIDTH < len(line) else ""
-    return f"{before}{line[start : start + _WIDTH]}{after}", place - start + len(before)
+    shown = "".join(character if character.isprintable() else " " for character in line[start : start + _WIDTH])
+    return f"{before}{shown}{after}", place - start + len(before)
 
 
 def suggestion(wrong: str, known: Iterable[str], others: str = "") -> str | None:

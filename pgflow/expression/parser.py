@@ -36,6 +36,7 @@ MACROS = {"all": (2,), "exists": (2,), "exists_one": (2,), "filter": (2,), "map"
 
 _LARGEST = 2**63 - 1
 _CONSTANTS = {"true": True, "false": False, "null": None}
+_TYPES = {"bool", "bytes", "double", "duration", "int", "list", "map", "null_type", "string", "timestamp"}
 _COMPARISONS = {"==", "!=", "<", "<=", ">", ">="}
 _RESERVED = {
     "as", "break", "const", "continue", "else", "for", "function", "if", "import", "in", "let", "loop", "namespace",
@@ -172,7 +173,7 @@ class _Parser:
             chained += 1
             if chained > NESTING:
                 raise Fault("so many comparisons cannot be chained", sign.at)
-            node = Compare(sign.at, sign.value, node, self._sum())
+            node = _comparison(sign, node, self._sum())
             self._nodes += 1
         return node
 
@@ -304,6 +305,23 @@ class _Parser:
             raise Fault("this should be a name for the element", variable.at, hint=usage)
         condition = arguments[1] if len(arguments) == 3 else None
         return Macro(name.at, name.value, target, variable.name, condition, arguments[-1], self._nodes - before)
+
+
+def _comparison(sign: Token, left: Node, right: Node) -> Node:
+    """A comparison. Beside `type(...)`, `int` and the like are types; anywhere else they are names as any other."""
+    if isinstance(left, Call) and left.name == "type":
+        right = _as_type(right)
+    elif isinstance(right, Call) and right.name == "type":
+        left = _as_type(left)
+    return Compare(sign.at, sign.value, left, right)
+
+
+def _as_type(node: Node) -> Node:
+    if isinstance(node, Name) and node.name in _TYPES:
+        return Literal(node.at, node.name)
+    if isinstance(node, Elements):
+        return Elements(node.at, tuple(map(_as_type, node.elements)))
+    return node
 
 
 def _special(name: Token, arguments: tuple[Node, ...]) -> Node:

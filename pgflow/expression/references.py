@@ -8,8 +8,6 @@ from typing import Any, NamedTuple
 from pgflow.expression.faults import Fault, suggestion
 from pgflow.expression.syntax import Index, Literal, Macro, Name, Node, Select, children
 
-TYPES = frozenset({"bool", "bytes", "double", "duration", "int", "list", "map", "null_type", "string", "timestamp"})
-"""Names of types: `type(x) == string`. Nothing that is given can be called so."""
 SECRETS = "secrets"
 _ALL = ""
 
@@ -59,7 +57,7 @@ def unroll(node: Node) -> tuple[Node, list[Select | Index]]:
 def _walk(node: Node, bound: frozenset[str]) -> Iterator[Reference]:
     base, steps = unroll(node)
     if isinstance(base, Name):
-        if base.name not in bound and base.name not in TYPES:
+        if base.name not in bound:
             yield _reference(base, steps)
     elif isinstance(base, Macro):
         yield from _walk(base.target, bound)

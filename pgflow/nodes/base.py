@@ -12,17 +12,23 @@ from __future__ import annotations
 
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pgflow.config import Settings
+from pgflow.db.call import Call
 from pgflow.engine.enqueue import Request
 from pgflow.graph.document import Definition, Node, Problem, Retry
 from pgflow.sdk.operations import Operation
 from pgflow.sdk.replay import Replay
+
+if TYPE_CHECKING:
+    from pgflow.outbound.client import Outbound
+    from pgflow.sdk.async_client import AsyncClient
+    from pgflow.sdk.secret import Vault
 
 
 class Config(BaseModel):
@@ -135,7 +141,7 @@ class Scene:
         replay: the run's history and journal.
         render: renders anything with what the node may see, and with more names if given.
         request: asks for a child task of that name, with the node's queue, priority, retries and time-out.
-        names: the values of what the node may see.
+        run: runs a verb of the engine, for what is done in a step; it may be done again after a crash.
     """
 
     name: str
@@ -144,6 +150,7 @@ class Scene:
     replay: Replay
     render: Callable[..., Any]
     request: Callable[[str, Mapping[str, Any]], Request]
+    run: Callable[[Call[Any]], Awaitable[Any]]
 
 
 def at_once(make: Callable[[], Any]) -> Operation:
@@ -160,6 +167,18 @@ class Flow(NodeType[C]):
         """Do it: a generator as those in `pgflow.sdk.operations`, which returns what the node gives."""
 
 
+class Tell(Protocol):
+    """Shows how far an attempt is."""
+
+    async def __call__(self, progress: float | None = None, note: str | None = None) -> None:
+        """Show this to whoever looks at the task.
+
+        Args:
+            progress: from 0 to 1.
+            note: a text for people; secrets are taken out.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     """What a work node works with.
@@ -167,10 +186,20 @@ class Desk:
     Attributes:
         settings: the settings in force.
         key: the same in every attempt, for what is called.
+        attempt: 1 for the first.
+        outbound: gives the client for calls to servers of others, which the operator guards.
+        client: the engine's verbs.
+        vault: secrets in clear by name, for what is not named in the config.
+        tell: shows how far the attempt is.
     """
 
     settings: Settings
     key: str
+    attempt: int
+    outbound: Callable[[], Outbound]
+    client: AsyncClient
+    vault: Vault
+    tell: Tell
 
 
 class Work(NodeType[C]):

@@ -69,7 +69,7 @@ class Library:
                     )
                 version = replay.decide(VERSION, lambda: published.version)
             definition = await self.definition(name, version)
-            return await GraphRun(replay, definition, input, node_types(), self._cancel).conduct()
+            return await GraphRun(replay, definition, input, node_types(), self._cancel, self._run).conduct()
 
         return Workflow(
             name=name, function=follow, signature=Whole(follow, skip=1), queue=newest.document["queue"],

@@ -19,6 +19,7 @@ import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import orjson
@@ -26,6 +27,7 @@ from pydantic import ValidationError
 
 from pgflow.backoff import RetryPolicy
 from pgflow.codec import encode, error_json
+from pgflow.db.call import Call
 from pgflow.engine.enqueue import Request, Spec
 from pgflow.errors import ArgumentError, Fatal, PgflowError, TaskCancelled, WorkflowError
 from pgflow.expression import Expression, Template
@@ -33,6 +35,7 @@ from pgflow.graph import Definition, Edge, Fates, Node, OnFailure
 from pgflow.model import EventType, Priority, State
 from pgflow.nodes.base import Config, Flow, NodeType, Scene, Work
 from pgflow.nodes.children import child
+from pgflow.nodes.secrets import named
 from pgflow.sdk.driving import Group
 from pgflow.sdk.journal import Wait
 from pgflow.sdk.operations import Operation
@@ -66,17 +69,19 @@ class GraphRun(Group):
         input: what it was given.
         types: every node type by name.
         cancel: cancels its children.
+        run: runs a verb of the engine.
     """
 
     def __init__(
         self, replay: Replay, definition: Definition, input: Mapping[str, Any], types: Mapping[str, NodeType[Any]],
-        cancel: Cancel,
+        cancel: Cancel, run: Callable[[Call[Any]], Awaitable[Any]],
     ) -> None:  # fmt: skip
         super().__init__(replay, (), definition.concurrency)
         self._definition = definition
         self._input = input
         self._types = types
         self._cancel = cancel
+        self._ask = run
         self._fates = Fates(definition)
         self._names: list[str] = []
         self._running: set[str] = set()
@@ -131,12 +136,12 @@ class GraphRun(Group):
         if kind is None:
             raise Fatal(f"there is no node type {node.type} here; is the package installed that has it?")
         self._tell(EventType.NODE_STARTED, name, {"type": node.type})
-        scene = Scene(name, node, self._definition, self._replay, self._render, self._requester(node, kind))
+        scene = Scene(name, node, self._definition, self._replay, self._render, self._requester(node, kind), self._ask)
         if isinstance(kind, Flow):
             return (yield from kind.operation(scene, self._config(kind, name, node)))
         assert isinstance(kind, Work)
         done = self._replay.history.child(name) is not None
-        input = {} if done else {"config": self._rendered(kind, node)}
+        input = {} if done else named(node.config, partial(self._rendered, kind, node))
         return (yield from child(scene, name, f"pgflow.{kind.name}", input))
 
     def _config(self, kind: NodeType[Any], name: str, node: Node) -> Config:
@@ -147,12 +152,14 @@ class GraphRun(Group):
         except ValidationError as error:
             raise ArgumentError(problems(error)) from None
 
-    def _rendered(self, kind: NodeType[Any], node: Node) -> dict[str, Any]:
-        return {field: value if field in kind.later else self._render(value) for field, value in node.config.items()}
+    def _rendered(self, kind: NodeType[Any], node: Node, **more: Any) -> dict[str, Any]:
+        return {
+            field: value if field in kind.later else self._render(value, **more) for field, value in node.config.items()
+        }
 
     def _render(self, value: Any, **more: Any) -> Any:
         template = Template(value)
-        if not template.names:
+        if template.verbatim:
             return value
         return template.render(self._bound(template.references) | more)
 

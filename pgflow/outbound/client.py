@@ -12,7 +12,6 @@ from typing import Any
 import httpcore
 import httpx
 
-from pgflow import __version__
 from pgflow.config import Settings
 from pgflow.outbound.connecting import Guard, Resolve, Resolver
 from pgflow.outbound.errors import OutboundFailed
@@ -26,7 +25,7 @@ LIMIT = 1024 * 1024
 MOST_CONNECTIONS = 100
 KEPT_ALIVE = 15.0
 
-_HEADERS = {"user-agent": f"pgflow/{__version__}", "accept": "*/*", "accept-encoding": "identity"}
+_HEADERS = {"user-agent": "pgflow", "accept": "*/*", "accept-encoding": "identity"}
 
 # Longer names first: the first that fits is told.
 _TROUBLES: tuple[tuple[type[Exception], str], ...] = (

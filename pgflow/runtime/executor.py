@@ -104,7 +104,8 @@ class Executor:
                 lease=self.settings.lease,
             )
         )  # fmt: skip
-        definitions = [task.definition() for task in self._tasks.values() if isinstance(task, Workflow)]
+        known = [task for name, task in self._tasks.items() if name not in self._own.tasks]
+        definitions = [task.definition() for task in known if isinstance(task, Workflow)]
         if definitions:
             await self.settler.link.run(define(definitions))
 

@@ -10,7 +10,7 @@ from psycopg import errors as pg
 
 from pgflow.config import Settings
 from pgflow.db import partitions
-from pgflow.engine import upkeep
+from pgflow.engine import events, upkeep
 from pgflow.errors import PermissionDenied
 from pgflow.runtime.link import Link
 from pgflow.runtime.service import Service
@@ -42,6 +42,7 @@ class Housekeeping(Service):
         for partition in await run(upkeep.partitions()):
             if partition.idle is not None and partition.idle > self._settings.retention:
                 await self._drop(partition)
+        await run(events.summarize())
         for sweep in upkeep.sweeps(self._settings.retention):
             await run(sweep)
         for _ in range(MOST_ROUNDS):

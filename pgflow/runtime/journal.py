@@ -20,7 +20,7 @@ from pgflow.engine import facts
 from pgflow.engine.children import Child
 from pgflow.engine.facts import Fact, Recorded, Try
 from pgflow.errors import Suspension
-from pgflow.model import Claimed, NODE_EVENTS
+from pgflow.model import NODE_EVENTS, Claimed
 from pgflow.runtime.settler import Settler
 from pgflow.sdk.attempt import within_step
 from pgflow.sdk.journal import Entry, Transact, Wait

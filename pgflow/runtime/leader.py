@@ -28,7 +28,7 @@ import structlog
 
 from pgflow.config import Settings
 from pgflow.db.listening import listen
-from pgflow.engine import leadership, workers
+from pgflow.engine import leadership, schedules, workers
 from pgflow.runtime.admission import Admission
 from pgflow.runtime.ageing import Ageing
 from pgflow.runtime.housekeeping import Housekeeping
@@ -116,6 +116,7 @@ class Leader(Service):
             return False
         self._opened = self.link.opened
         self.term = await self.link.run(leadership.begin_term(socket.gethostname(), os.getpid()))
+        await self.link.run(schedules.review())
         log.info("leading", term=self.term)
         self._reaper.begin()
         self._stragglers.begin()

@@ -88,7 +88,9 @@ def _decide(due: Due) -> Decision:
         missed = found[: len(found) - len(instants)][-MOST_NOTED:]
         if missed:
             log.warning("schedule missed instants", schedule=due.name, count=count, made_up_for=len(instants))
-        return Decision(due, following, [(at, input_at(due.input, due.name, due.timezone, at)) for at in instants], missed)
+        return Decision(
+            due, following, [(at, input_at(due.input, due.name, due.timezone, at)) for at in instants], missed
+        )
     except PgflowError as error:  # what was checked when it was made does not hold any more: another tzdata, say
         log.error("schedule cannot fire; it is looked at again in an hour", schedule=due.name, error=str(error))
         return Decision(due, due.now + timedelta(hours=1), [], [])

@@ -206,9 +206,7 @@ class App:
 
         return register if function is None else register(function)
 
-    def schedule(
-        self, *, name: str | None = None, **timing: Unpack[Timing]
-    ) -> Callable[[Task[P, R]], Task[P, R]]:
+    def schedule(self, *, name: str | None = None, **timing: Unpack[Timing]) -> Callable[[Task[P, R]], Task[P, R]]:
         """Have the clock start a task or a workflow. Workers bring the schedule to the database when they start.
 
         Args:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import psycopg
 
@@ -25,21 +25,15 @@ from pgflow.sdk.checking import Recorded
 from pgflow.sdk.client import Client, Tasks
 from pgflow.sdk.event_verbs import EventKey
 from pgflow.sdk.foreign import async_connection
+from pgflow.sdk.registries import AsyncRegistries
 from pgflow.sdk.task import Key, Task
 from pgflow.sdk.verbs import Handle, Rest, Steps
-
-if TYPE_CHECKING:
-    from pgflow.sdk.registry.schedules import AsyncSchedules
-    from pgflow.sdk.registry.secrets import AsyncSecrets
-    from pgflow.sdk.registry.subscriptions import AsyncSubscriptions
-    from pgflow.sdk.registry.table_triggers import AsyncTableTriggers
-    from pgflow.sdk.registry.triggers import AsyncTriggers
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class AsyncClient:
+class AsyncClient(AsyncRegistries):
     """Talks to the engine from async code: `Client` with every verb awaited.
 
     Example:
@@ -61,36 +55,6 @@ class AsyncClient:
         client._settings, client._tasks, client._actor = self._settings, self._tasks, self._actor
         client._pool, client._guard, client._connection = None, self._guard, async_connection(connection)
         return client
-
-    @property
-    def schedules(self) -> AsyncSchedules:
-        from pgflow.sdk.registry.schedules import AsyncSchedules
-
-        return AsyncSchedules(self._drive, self._actor)
-
-    @property
-    def triggers(self) -> AsyncTriggers:
-        from pgflow.sdk.registry.triggers import AsyncTriggers
-
-        return AsyncTriggers(self._drive, self._actor, self._settings)
-
-    @property
-    def subscriptions(self) -> AsyncSubscriptions:
-        from pgflow.sdk.registry.subscriptions import AsyncSubscriptions
-
-        return AsyncSubscriptions(self._drive, self._actor)
-
-    @property
-    def secrets(self) -> AsyncSecrets:
-        from pgflow.sdk.registry.secrets import AsyncSecrets
-
-        return AsyncSecrets(self._drive, self._settings, self._actor)
-
-    @property
-    def table_triggers(self) -> AsyncTableTriggers:
-        from pgflow.sdk.registry.table_triggers import AsyncTableTriggers
-
-        return AsyncTableTriggers(self._drive)
 
     async def close(self) -> None:
         if self._pool is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import psycopg
 
@@ -23,22 +23,16 @@ from pgflow.sdk import event_verbs, run_verbs, verbs
 from pgflow.sdk.checking import Recorded
 from pgflow.sdk.event_verbs import EventKey
 from pgflow.sdk.foreign import sync_connection
+from pgflow.sdk.registries import Registries
 from pgflow.sdk.task import Key, Task
 from pgflow.sdk.verbs import Handle, Rest, Steps
-
-if TYPE_CHECKING:
-    from pgflow.sdk.registry.schedules import Schedules
-    from pgflow.sdk.registry.secrets import Secrets
-    from pgflow.sdk.registry.subscriptions import Subscriptions
-    from pgflow.sdk.registry.table_triggers import TableTriggers
-    from pgflow.sdk.registry.triggers import Triggers
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Tasks = Mapping[str, Task[..., Any]]
 
 
-class Client:
+class Client(Registries):
     """Talks to the engine from sync code. Thread-safe; one a process is enough.
 
     Example:
@@ -64,41 +58,6 @@ class Client:
         client._settings, client._tasks, client._actor = self._settings, self._tasks, self._actor
         client._pool, client._guard, client._connection = None, self._guard, sync_connection(connection)
         return client
-
-    @property
-    def schedules(self) -> Schedules:
-        """What the clock starts."""
-        from pgflow.sdk.registry.schedules import Schedules
-
-        return Schedules(self._drive, self._actor)
-
-    @property
-    def triggers(self) -> Triggers:
-        """What HTTP requests and application events start."""
-        from pgflow.sdk.registry.triggers import Triggers
-
-        return Triggers(self._drive, self._actor, self._settings)
-
-    @property
-    def subscriptions(self) -> Subscriptions:
-        """Who is told of events."""
-        from pgflow.sdk.registry.subscriptions import Subscriptions
-
-        return Subscriptions(self._drive, self._actor)
-
-    @property
-    def secrets(self) -> Secrets:
-        """What only tasks may know."""
-        from pgflow.sdk.registry.secrets import Secrets
-
-        return Secrets(self._drive, self._settings, self._actor)
-
-    @property
-    def table_triggers(self) -> TableTriggers:
-        """What changes of tables start."""
-        from pgflow.sdk.registry.table_triggers import TableTriggers
-
-        return TableTriggers(self._drive)
 
     def close(self) -> None:
         """Close the pool."""

@@ -21,7 +21,9 @@ from typing import Any
 
 import orjson
 
+from pgflow import redaction
 from pgflow.backoff import RetryPolicy
+from pgflow.codec.disclosure import refuse_text
 from pgflow.engine.facts import Fact
 from pgflow.errors import DuplicateStep, HistoryLimit, SwallowedSuspension, WorkflowCancelled, WorkflowError
 from pgflow.model import EventType
@@ -101,11 +103,15 @@ class Replay:
 
     def key(self, name: str) -> str:
         """The key of the next operation of that name."""
+        if redaction.known:
+            refuse_text(name, place())
         self._occurrences[name] = count = self._occurrences[name] + 1
         return name if count == 1 else f"{name}#{count}"
 
     def explicit_key(self, key: str) -> str:
         """A key that the code chose, or a DuplicateStep."""
+        if redaction.known:
+            refuse_text(key, place())
         if key in self._explicit or key in self._occurrences:
             raise DuplicateStep(
                 f"{place()}: two steps have the key {key!r}",

@@ -17,7 +17,7 @@ from pgflow.sdk.app import App
 from pgflow.sdk.async_client import AsyncClient
 from pgflow.sdk.secret import Vault
 from pgflow.sdk.task import Task
-from pgflow.tasks import backfill, work, deliver, emit, webhook
+from pgflow.tasks import backfill, deliver, emit, webhook, work
 
 if TYPE_CHECKING:
     from pgflow.outbound.client import Outbound

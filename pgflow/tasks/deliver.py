@@ -88,7 +88,7 @@ def register(app: App, own: OwnTasks) -> None:
                 await _count(own, subscription, to, error.message, given_up=attempt.attempt >= ATTEMPTS)
             said = error.message if error.hint is None else f"{error.message}; {error.hint}"
             raise NotDelivered(said, after=_after(attempt.attempt, getattr(error, "after", None))) from None
-        if not test:
+        if to.failing and not test:
             await own.run(engine.delivered(subscription))
         return {"delivered": True, **done}
 

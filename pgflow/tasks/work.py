@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from pgflow.backoff import RetryPolicy
-from pgflow.errors import Fatal
-from pgflow.expression import Template
+from pgflow.engine.facts import Progress, tell_progress
+from pgflow.errors import ArgumentError, Fatal
 from pgflow.nodes.base import Desk, Work
 from pgflow.nodes.kit import node_types
 from pgflow.nodes.running import problems
+from pgflow.nodes.secrets import revealed
 from pgflow.sdk.app import App
-from pgflow.sdk.attempt import current
+from pgflow.sdk.attempt import CELL, current
 
 if TYPE_CHECKING:
     from pgflow.tasks import OwnTasks
@@ -30,12 +31,28 @@ def _enter(app: App, own: OwnTasks, kind: Work[Any]) -> None:
     @app.task(
         name=f"pgflow.{kind.name}", queue="default", timeout=kind.timeout, retry=RetryPolicy(**kind.retry.model_dump())
     )
-    async def work(config: dict[str, Any]) -> Any:
-        template = Template(config)
-        if template.secrets:
-            config = template.render({"secrets": await own.vault.reveal(template.secrets)})
+    async def work(config: dict[str, Any], secrets: list[list[str | int]] | None = None) -> Any:
+        if secrets:
+            config = await revealed(config, secrets, own.vault.reveal)
         try:
             made = kind.config.model_validate(config)
         except ValidationError as error:
             raise Fatal(problems(error)) from None
-        return await kind.work(Desk(own.settings, current().idempotency_key), made)
+        return await kind.work(_desk(own), made)
+
+
+def _desk(own: OwnTasks) -> Desk:
+    attempt = current()
+    cell = CELL.get()
+    assert cell is not None
+    assert cell.claimed is not None
+    task_id, epoch, worker_id = attempt.task_id, cell.claimed.epoch, attempt.worker_id
+
+    async def tell(progress: float | None = None, note: str | None = None) -> None:
+        if progress is not None and not 0 <= progress <= 1:
+            raise ArgumentError(f"progress={progress} is not between 0 and 1")
+        await own.run(tell_progress([Progress(task_id, epoch, b"null", progress, note)], worker_id))
+
+    return Desk(
+        own.settings, attempt.idempotency_key, attempt.attempt, own.outbound, own.client, own.vault, tell
+    )  # fmt: skip

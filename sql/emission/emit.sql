@@ -14,7 +14,7 @@ with given as materialized (
 select w.id, w.task_id, w.task_id = g.task_id,
        w.key is not distinct from %(key)s::text and w.payload = %(payload)s::jsonb,
        (select pgflow.enqueue(jsonb_build_array(jsonb_build_object(
-                   'id', w.task_id, 'name', 'pgflow.emit', 'queue', 'pgflow',
+                   'id', w.task_id, 'name', 'pgflow' || '.emit', 'queue', 'pgflow',
                    'input', jsonb_build_object('emission', w.id))), %(actor)s::text, %(consume)s::boolean)
          where w.task_id = g.task_id)
   from written w cross join given g

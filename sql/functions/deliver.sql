@@ -35,7 +35,7 @@ begin
            and (not s.runs_only or f.task_id = f.root_id)
          cross join lateral (
                select t.name, t.step from pgflow.task t where t.root_id = f.root_id and t.id = f.task_id offset 0) t
-         where not starts_with(t.name, 'pgflow.')
+         where not starts_with(t.name, 'pgflow' || '.')
            and (s.names is null or exists (select from unnest(s.names) p(pattern)
                                             where t.name like replace(replace(p.pattern, '_', '\_'), '*', '%')))
          order by f.id, s.id

@@ -27,16 +27,15 @@ begin
 end
 $$;
 
--- Guarantees: called once for each statement that adds events. Whoever rests on events is woken, and whoever asked to be
--- told of them is (pgflow.deliver). Where neither is the case it costs two looks into small tables.
--- Index: idle_queue, subscription_enabled.
+-- Guarantees: called once for each statement that adds events, while anybody may wait for them (pgflow.attention).
+-- Whoever rests on events is woken, and whoever asked to be told of them is (pgflow.deliver).
+-- Index: idle_queue, subscription_pkey; subscriptions are few.
 create or replace function pgflow.tell() returns trigger
 language plpgsql
 as $$
 declare
     rested_on boolean;
     subscribed_to boolean;
-    told pgflow.event[];
 begin
     select exists (select from pgflow.idle i where i.queue = '@events' and i.until > statement_timestamp()),
            exists (select from pgflow.subscription s where s.disabled_at is null)
@@ -45,16 +44,12 @@ begin
         perform pgflow.rouse();
     end if;
     if subscribed_to then
-        told := array(
-            select row(f.*)::pgflow.event from fresh f where f.type = any(array(
-                select k from pgflow.subscription s cross join unnest(s.kinds) k where s.disabled_at is null)));
-        if cardinality(told) > 0 then
-            perform pgflow.deliver(told);
-        end if;
+        perform pgflow.deliver(array(select row(f.*)::pgflow.event from fresh f));
     end if;
     return null;
 end
 $$;
 
 create or replace trigger event_is_told after insert on pgflow.event
-    referencing new table as fresh for each statement execute function pgflow.tell();
+    referencing new table as fresh for each statement
+    when (pg_sequence_last_value('pgflow.attention') = 2) execute function pgflow.tell();

@@ -24,7 +24,16 @@ def _layer(name: str) -> int:
 
 
 def test_the_contract_draws_the_layers_of_the_design() -> None:
-    design = ["cli", "api runtime nodes", "sdk", "engine", "db redis embedded", "model errors config codec backoff"]
+    design = [
+        "cli",
+        "api runtime",
+        "tasks",
+        "nodes",
+        "sdk",
+        "engine",
+        "db redis embedded",
+        "model errors config codec backoff",
+    ]
     depths = [{_layer(name) for name in layer.split()} for layer in design]
     assert all(len(depth) == 1 for depth in depths), "one layer, several depths"
     assert [min(depth) for depth in depths] == sorted({min(depth) for depth in depths})

@@ -54,7 +54,7 @@ _SHAPES = {
     "analyze": r"pgflow\.",
     "vacuum": r"(?:\(|full\b|analyze\b|pgflow\.)",
     "call": r"(?:pgflow|\{\})\.\w",
-    "values": r"\(",
+    "values": r"\(\s*(?:[%$:'\d{]|default\b|null\b)",  # and not the name of a function of expressions
 }
 _FLAGS = re.IGNORECASE | re.DOTALL
 _STATEMENTS = {verb: re.compile(rf"{verb}(?:\s+|(?=[;*(]|$)){shape}", _FLAGS) for verb, shape in _SHAPES.items()}

@@ -116,7 +116,14 @@ async def test_deliveries_are_tried_listed_and_repeated(cli: Cli, engine: Engine
     while not (await ask("deliveries", "ops", "--state", "completed", "--json")).json:  # type: ignore[attr-defined]
         await asyncio.sleep(0.05)
     listed = await ask("deliveries", "ops")
-    assert listed.out.splitlines()[1].split()[1:7] == ["task.completed", "noop", str(row["run_id"]), "completed", "1", "204"]  # type: ignore[attr-defined]
+    assert listed.out.splitlines()[1].split()[1:7] == [
+        "task.completed",
+        "noop",
+        str(row["run_id"]),
+        "completed",
+        "1",
+        "204",
+    ]  # type: ignore[attr-defined]
 
 
 def test_a_test_without_a_worker_says_what_to_look_at(cli: Cli) -> None:

@@ -106,7 +106,12 @@ async def test_a_failure_takes_its_edge_and_the_run_completes(pgflow_engine: Eng
 async def test_a_map_over_a_thousand(pgflow_engine: Engines) -> None:
     engine = pgflow_engine(app_of_sums(), concurrency=100)
     document = {
-        "nodes": {"each": {"type": "map", "config": {"over": "${input.of}", "task": "double", "input": {"n": "${item}"}, "concurrency": 100}}},
+        "nodes": {
+            "each": {
+                "type": "map",
+                "config": {"over": "${input.of}", "task": "double", "input": {"n": "${item}"}, "concurrency": 100},
+            }
+        },
         "output": "${nodes.each.output}",
     }
     assert await run(engine, document, of=list(range(1000))) == [2 * n for n in range(1000)]

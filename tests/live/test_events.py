@@ -227,9 +227,7 @@ def cut(engine: Engine) -> None:
     )
 
 
-async def test_a_slow_watcher_is_dropped_and_goes_on_later(
-    database: Settings, engine: Engine, root: int
-) -> None:
+async def test_a_slow_watcher_is_dropped_and_goes_on_later(database: Settings, engine: Engine, root: int) -> None:
     async with Events(database, buffer=10) as events:
         slow, quick = await events.subscribe(), await events.subscribe()
         written = write(engine.connection, root, 8)

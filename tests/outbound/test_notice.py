@@ -15,9 +15,9 @@ from pgflow.outbound import notice
 TEXTS = st.text(max_size=3000)
 
 
-def event(type: str = "task.failed", **more: Any) -> dict[str, Any]:
+def event(kind: str = "task.failed", **more: Any) -> dict[str, Any]:
     return {
-        "id": 7, "type": type, "at": "2026-05-01T09:00:12.345678+02:00", "run_id": 42, "task_id": 43, "name": "charge",
+        "id": 7, "type": kind, "at": "2026-05-01T09:00:12.345678+02:00", "run_id": 42, "task_id": 43, "name": "charge",
         "step": "charge#2", "run_name": "order", "attempt": 5, **more,
     }  # fmt: skip
 
@@ -38,10 +38,10 @@ def test_a_webhook_says_all_that_is_documented() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("type", list(EventType))
-def test_every_event_is_put_in_words_and_has_the_same_keys(type: EventType) -> None:
-    happened = event(type, state="cancelled", reason="needs_attention")
-    assert type not in notice.headline(happened)
+@pytest.mark.parametrize("kind", list(EventType))
+def test_every_event_is_put_in_words_and_has_the_same_keys(kind: EventType) -> None:
+    happened = event(kind, state="cancelled", reason="needs_attention")
+    assert kind not in notice.headline(happened)
     assert notice.headline(happened).startswith("charge ")
     body = json.loads(notice.payload(happened))
     assert body["data"].keys() == json.loads(notice.payload(FAILED))["data"].keys()

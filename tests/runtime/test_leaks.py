@@ -235,7 +235,6 @@ async def signal_name(ctx: pgflow.Context) -> None:
     await ctx.signal(pgflow.secret("CANARY"), timeout=0.01)
 
 
-@pytest.mark.xfail(strict=True, reason="the keys of what a workflow asks for are not looked at yet")
 @pytest.mark.parametrize("workflow", [step_key, signal_name], ids=lambda workflow: workflow.name)
 async def test_what_a_workflow_asks_for_cannot_be_called_by_a_secret(
     database: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch, workflow: Any

@@ -33,7 +33,12 @@ class Scheduler:
 
     def __init__(self, settings: Settings) -> None:
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed with the process)
-        environment = {**os.environ, "PGFLOW_DATABASE_URL": settings.require_url(), "PGFLOW_LEASE": "2", "PGFLOW_HEARTBEAT": "1"}
+        environment = {
+            **os.environ,
+            "PGFLOW_DATABASE_URL": settings.require_url(),
+            "PGFLOW_LEASE": "2",
+            "PGFLOW_HEARTBEAT": "1",
+        }
         self.process = subprocess.Popen(
             [sys.executable, "-m", "pgflow", "scheduler"], env=environment, cwd="/", stdout=subprocess.DEVNULL,
             stderr=self.log,

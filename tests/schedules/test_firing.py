@@ -231,7 +231,9 @@ async def test_jitter_spreads_runs_but_not_instants(clocked: Settings, pgflow_en
     app, seen = make_app()
     engine = pgflow_engine(app)
     for number in range(20):
-        await engine.client.schedules.create(f"s{number}", app.tasks["report"], at=MONDAY + timedelta(hours=1), jitter="10m")
+        await engine.client.schedules.create(
+            f"s{number}", app.tasks["report"], at=MONDAY + timedelta(hours=1), jitter="10m"
+        )
     await engine.advance("1h")
     late = rows(clocked, "select extract(epoch from due_at)::int % 3600 from pgflow.task")
     assert len(late) == 20
@@ -257,7 +259,9 @@ async def test_jitter_spreads_runs_but_not_instants(clocked: Settings, pgflow_en
         ({"every": "1h", "input": {"at": "${[1,2].map(x, x)}"}}, "map|loop|macro"),
     ],
 )
-async def test_what_makes_no_sense_is_refused_whole(timing: dict[str, Any], said: str, clocked: Settings, pgflow_engine: Engines) -> None:
+async def test_what_makes_no_sense_is_refused_whole(
+    timing: dict[str, Any], said: str, clocked: Settings, pgflow_engine: Engines
+) -> None:
     app, _ = make_app()
     engine = pgflow_engine(app)
     with pytest.raises(PgflowError, match=said):

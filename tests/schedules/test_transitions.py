@@ -39,7 +39,11 @@ CHANGES = {
 
 
 async def go_through(
-    settings: Settings, where: str, about: datetime, chance: random.Random, around: timedelta = timedelta(hours=9, minutes=7)
+    settings: Settings,
+    where: str,
+    about: datetime,
+    chance: random.Random,
+    around: timedelta = timedelta(hours=9, minutes=7),
 ) -> tuple[int, int]:
     """Let the clock jump through these days while leaders come and go. Returns how many instants and terms there were."""
     start, end = about - around, about + around
@@ -66,7 +70,9 @@ async def go_through(
             timetable = timetable_of(schedule, schedule.created_at)
             expected = timetable.between(schedule.created_at, end, 10_000)
             firings = await client.schedules.firings(schedule.name, limit=10_000)
-            assert [(firing.fire_at, firing.state) for firing in reversed(firings)] == [(at, "started") for at in expected]
+            assert [(firing.fire_at, firing.state) for firing in reversed(firings)] == [
+                (at, "started") for at in expected
+            ]
             instants += len(expected)
         await client.schedules.remove(*names)
     with psycopg.connect(settings.require_url(), autocommit=True) as connection:
@@ -109,7 +115,7 @@ async def test_each_instant_fires_once_around_a_change_of_clocks(change: str, pg
 async def test_each_instant_fires_once_around_the_changes_of_every_zone(pgflow_database: Settings) -> None:
     chance = random.Random(int(os.environ.get("PGFLOW_SEED", "1")))
     seen: set[tuple[datetime, timedelta | None, timedelta | None]] = set()
-    for name in sorted(available_timezones()):
+    for name in sorted(available_timezones() - {"localtime"}):  # which is another on each machine
         for about in _changes(name):
             before, after = about - timedelta(seconds=1), about
             kind = (about, before.astimezone(zone(name)).utcoffset(), after.astimezone(zone(name)).utcoffset())

@@ -50,7 +50,7 @@ def test_what_is_no_reference_to_a_row_is_refused(text: str) -> None:
 
 
 def test_a_key_refers_to_the_row() -> None:
-    assert parts_of("order-${row.id}", "the key") == (["order-", ["row", "id"]], {"id"})
+    assert parts_of("order-${row.id}", "the key") == (["order-", ["row", "id"]], frozenset({"id"}))
     for text in ("order", "", "$"):
         with pytest.raises(ArgumentError, match="the key is the same for every row"):
             parts_of(text, "the key")

@@ -93,7 +93,7 @@ def test_a_sync_client_has_the_verbs_and_takes_part_in_a_transaction(database: S
     ],
 )
 def test_what_makes_no_sense_is_refused_before_it_reaches_the_database(change: Any, why: str) -> None:
-    table = {"table": "orders"} if change else {}
+    table: Any = {"table": "orders"} if change else {}
     with pytest.raises(ArgumentError, match=why):
         config_of("one", "noop", **table, **change)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -185,7 +185,7 @@ async def test_what_must_not_be_called_is_not(client: AsyncClient, local: Settin
     strict = local.model_copy(update={"outbound_allow": []})
     async with serving() as server, flow_workers(settings=strict):  # type: ignore[call-arg]
         await client.subscriptions.create("ops", server.url)
-        with pytest.raises(TaskFailed, match="127.0.0.1 is this host itself"):
+        with pytest.raises(TaskFailed, match=r"127\.0\.0\.1 is this host itself"):
             await client.result(await client.subscriptions.test("ops"), timeout=20)
         assert server.connections == 0
 
@@ -221,8 +221,7 @@ async def test_many_that_were_given_up_disable_and_can_be_had_again(
         assert {(d.state, d.attempt, d.status) for d in found} == {("failed", 8, 500)}
         subscription = await client.subscriptions.get("ops")
         assert subscription.disabled_why == (
-            "the last 2 deliveries in a row were given up, the latest: "
-            "the receiver answered 500 Internal Server Error"
+            "the last 2 deliveries in a row were given up, the latest: the receiver answered 500 Internal Server Error"
         )
         assert subscription.actor == "pgflow"
         server.answer = respond(204)
@@ -233,7 +232,11 @@ async def test_many_that_were_given_up_disable_and_can_be_had_again(
         assert {(d.state, d.status) for d in found} == {("completed", 204)}
         assert await client.subscriptions.redeliver("ops", since=since) == []
         (again,) = await client.subscriptions.redeliver("ops", found[0].id)
-        assert await client.result(again, timeout=20) == {"delivered": True, "status": 204, "seconds": pytest.approx(0, abs=5)}
+        assert await client.result(again, timeout=20) == {
+            "delivered": True,
+            "status": 204,
+            "seconds": pytest.approx(0, abs=5),
+        }
         assert len(await client.subscriptions.redeliver("ops", since=since, again=True)) == 2
         await settled(client, "ops", 5)
     ids = [request.headers["webhook-id"] for request in server.requests]

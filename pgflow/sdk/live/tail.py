@@ -101,7 +101,7 @@ class Tail:
             return 0.0 if page.full else COALESCE
         if self._looked_at + self._poll > self._stands_until:
             stands = STANDS * self._poll + MARGIN
-            await self._link.run(workers.idle([events.QUEUE], self._channel, stands))
+            await self._link.run_together([events.heed(), workers.idle([events.QUEUE], self._channel, stands)])
             self._stands_until, self._mark = self._looked_at + stands, None
             return 0.0
         if self._mark is None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypedDict, TypeVar, Unpack
 from zoneinfo import ZoneInfo
 
@@ -18,8 +19,8 @@ from pgflow.engine.schedules import Firing, Schedule
 from pgflow.errors import ArgumentError, NotFound
 from pgflow.expression import Template
 from pgflow.model import Priority
-from pgflow.sdk.registry.start import start_of
-from pgflow.sdk.task import Duration, Task, is_name
+from pgflow.sdk.registry.start import queue_of, start_of
+from pgflow.sdk.task import Duration, Task, check_priority, check_queue, is_name
 from pgflow.sdk.verbs import Handle, Steps, enqueue_one
 
 R = TypeVar("R")
@@ -46,6 +47,9 @@ class Timing(TypedDict, total=False):
     jitter: Duration
     overlap: str
     catch_up: int
+    queue: str
+    priority: Priority | int | str
+    tags: Mapping[str, str]
 
 
 class Timed(Protocol):
@@ -94,10 +98,18 @@ def schedule_of(
     name: str, task: Task[..., Any] | str, *, input: Mapping[str, Any] | None = None, cron: str | None = None,
     every: Duration | None = None, at: datetime | None = None, timezone: str = "UTC",
     starts_at: datetime | None = None, ends_at: datetime | None = None, jitter: Duration = 0.0,
-    overlap: str = "allow", catch_up: int = 1, source: str = "client",
+    overlap: str = "allow", catch_up: int = 1, queue: str | None = None, priority: Priority | int | str | None = None,
+    tags: Mapping[str, str] | None = None, source: str = "client",
 ) -> Schedule:  # fmt: skip
     """The schedule, checked whole. The arguments are those of `Schedules.create`."""
     where = f"schedule {name}"
+    start = start_of(task, input)
+    if queue is not None:
+        start["queue"] = check_queue(queue, where)
+    if priority is not None:
+        start["priority"] = int(check_priority(priority, where))
+    if tags is not None:
+        start["tags"] = {**start.get("tags", {}), **tags}
     if not is_name(name):
         raise ArgumentError(f"{name!r} is no name for a schedule", hint="letters, digits and _ . : -, at most 200")
     if overlap not in OVERLAPS:
@@ -108,7 +120,7 @@ def schedule_of(
         if instant is not None and instant.tzinfo is None:
             raise ArgumentError(f"{where}: {word}={instant.isoformat()} has no time zone", hint="use datetime.now(UTC)")
     schedule = Schedule(
-        name=name, start=start_of(task, input), cron=cron, every=None if every is None else duration.parse(every),
+        name=name, start=start, cron=cron, every=None if every is None else duration.parse(every),
         at=at, timezone=timezone, starts_at=starts_at, ends_at=ends_at, jitter=duration.parse(jitter), overlap=overlap,
         catch_up=catch_up, source=source,
     )  # fmt: skip
@@ -120,12 +132,19 @@ def schedule_of(
 
 def put(schedule: Schedule, *, actor: str | None) -> Steps[str]:
     """Create or change it. Returns `created`, `changed` or `unchanged`."""
-    return (yield engine.put(schedule, actor=actor))  # type: ignore[no-any-return]
+    return (yield engine.put((yield from _queued(schedule)), actor=actor))  # type: ignore[no-any-return]
+
+
+def _queued(schedule: Schedule) -> Steps[Schedule]:
+    """The same; if no queue is named, in the workflow's own."""
+    if "queue" in schedule.start:
+        return schedule
+    return replace(schedule, start={**schedule.start, "queue": (yield from queue_of(schedule.start["name"]))})
 
 
 def create(schedule: Schedule, *, actor: str | None) -> Steps[Schedule]:
     """Create it, or an ArgumentError when there is one of that name."""
-    if (yield engine.put(schedule, create=True, actor=actor)) != "created":
+    if (yield engine.put((yield from _queued(schedule)), create=True, actor=actor)) != "created":
         raise ArgumentError(
             f"there is a schedule {schedule.name} already", hint="change it with put, or remove it first"
         )
@@ -188,8 +207,10 @@ def upcoming(name: str, count: int) -> Steps[list[datetime]]:
     schedule = yield from get(name)
     if schedule.paused_at is not None or schedule.next_at is None:
         return []
-    assert schedule.created_at is not None and schedule.now is not None
-    return timetable_of(schedule, schedule.created_at).next(count, max(schedule.now, schedule.next_at))
+    assert schedule.created_at is not None
+    assert schedule.now is not None
+    after = max(schedule.now, schedule.next_at) - timedelta(microseconds=1)  # the next one may be an instant itself
+    return timetable_of(schedule, schedule.created_at).next(count, after)
 
 
 def _not_found(name: str) -> NotFound:
@@ -203,7 +224,10 @@ def backfill(name: str, start: datetime, end: datetime, *, actor: str | None) ->
             raise ArgumentError(f"{word}={instant.isoformat()} has no time zone", hint="use datetime(..., tzinfo=UTC)")
     if not start < end:
         raise ArgumentError(f"there is nothing between {start.isoformat()} and {end.isoformat()}")
-    yield from get(name)
+    schedule = yield from get(name)
+    assert schedule.now is not None
+    if end > schedule.now:
+        raise ArgumentError(f"{end.isoformat()} is yet to come", hint="a backfill is for the past; it ends by now")
     input = {"schedule": name, "start": start, "end": end}
     request = Request(Spec(BACKFILL, OWN_QUEUE, Priority.LOW), encode(input), tags=encode({"schedule": name}))
     return (yield from enqueue_one(request, actor=actor, own_transaction=True))

@@ -8,9 +8,11 @@ from typing import Any
 import orjson
 
 from pgflow.codec import encode
+from pgflow.engine import runs
 from pgflow.errors import ArgumentError
 from pgflow.expression import Template
 from pgflow.sdk.task import Task, is_name
+from pgflow.sdk.verbs import Steps
 
 Start = dict[str, Any]
 
@@ -42,7 +44,7 @@ def start_of(task: Task[..., Any] | str, input: Mapping[str, Any] | None = None)
             hint="give .options(queue=..., priority=..., retry=..., timeout=..., delay=..., tags=...) only",
         )
     if not Template(given).names:
-        given = orjson.loads(task.request(**(input or {})).input)  # type: ignore[call-arg]
+        given = orjson.loads(task.request(**(input or {})).input)
     else:
         task.signature.check_names(given)
     spec = task.spec()
@@ -56,3 +58,9 @@ def start_of(task: Task[..., Any] | str, input: Mapping[str, Any] | None = None)
     if task.tags:
         start["tags"] = dict(task.tags)
     return start
+
+
+def queue_of(name: str) -> Steps[str]:
+    """A workflow's own queue, as its stored definition names it. That of a task is known to its code alone."""
+    known: Mapping[str, Any] | None = yield runs.definition(name)
+    return str(((known or {}).get("document") or {}).get("queue") or "default")

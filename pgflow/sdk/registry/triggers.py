@@ -12,14 +12,13 @@ from pgflow import duration
 from pgflow.codec import decode, encode
 from pgflow.config import Settings
 from pgflow.db.call import Call
-from pgflow.engine import runs
 from pgflow.engine import triggers as engine
 from pgflow.engine.triggers import Trigger
 from pgflow.errors import ArgumentError, NotFound
 from pgflow.model import Priority
 from pgflow.sdk.event_verbs import check_pattern
 from pgflow.sdk.registry.receiving import Received, receive
-from pgflow.sdk.registry.start import start_of
+from pgflow.sdk.registry.start import queue_of, start_of
 from pgflow.sdk.registry.webhooks import HEADERS, KEEP, NAMES, WHOLE, Webhook, check_expression, check_template, id_of
 from pgflow.sdk.secret import check_name
 from pgflow.sdk.task import Duration, Task, check_priority, check_queue, is_name
@@ -187,7 +186,7 @@ def create(trigger: Trigger, *, actor: str | None) -> Steps[Trigger]:
 
 def _put(trigger: Trigger, create: bool, actor: str | None) -> Steps[str]:
     if "queue" not in trigger.start:
-        trigger = replace(trigger, start={**trigger.start, "queue": (yield from _queue_of(trigger.start["name"]))})
+        trigger = replace(trigger, start={**trigger.start, "queue": (yield from queue_of(trigger.start["name"]))})
     done, taken_by = yield engine.put(trigger, create=create, actor=actor)
     if taken_by is not None:
         raise ArgumentError(
@@ -195,12 +194,6 @@ def _put(trigger: Trigger, create: bool, actor: str | None) -> Steps[str]:
             hint=f"choose another, or `pgflow trigger remove {taken_by}`",
         )
     return done  # type: ignore[no-any-return]
-
-
-def _queue_of(name: str) -> Steps[str]:
-    """A workflow's own queue, as its stored definition names it. That of a task is known to its code alone."""
-    known: Mapping[str, Any] | None = yield runs.definition(name)
-    return str(((known or {}).get("document") or {}).get("queue") or "default")
 
 
 def get(name: str, kind: str | None = None) -> Steps[Trigger]:
