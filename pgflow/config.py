@@ -61,6 +61,8 @@ class Settings(BaseSettings):
     """The only ports that may be called, comma-separated; none: any."""
     outbound_proxy: str | None = Field(default=None, repr=False)
     """An HTTP proxy for all calls to others. The usual variables for proxies are not looked at."""
+    sql_writable: Annotated[list[str], NoDecode] = Field(default_factory=list)
+    """The connections (`PGFLOW_SQL_<NAME>`) that `sql` nodes may write to, comma-separated; none: they only read."""
     smtp_url: str | None = Field(default=None, repr=False)
     """The mail server: smtp://, smtp+starttls:// or smtps://, user:password@, host:port."""
     mail_from: str | None = None
@@ -68,7 +70,7 @@ class Settings(BaseSettings):
     public_url: str | None = None
     """Where people reach this engine's pages; what links in alerts begin with."""
 
-    @field_validator("redis_url", "secret_keys", "outbound_allow", "outbound_ports", mode="before")
+    @field_validator("redis_url", "secret_keys", "outbound_allow", "outbound_ports", "sql_writable", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value

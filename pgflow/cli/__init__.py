@@ -27,6 +27,7 @@ SECTIONS = {
         "run": ("pgflow.cli.run", "Start, look at, cancel, pause, signal, fork, replay runs."),
         "task": ("pgflow.cli.task", "List, show, cancel, redrive tasks."),
         "queue": ("pgflow.cli.queue", "List, pause and resume queues."),
+        "approval": ("pgflow.cli.approval", "List what people are asked to decide; approve, reject."),
         "schedule": ("pgflow.cli.schedule", "Start runs by the clock: at times of day, at intervals, once."),
         "secret": ("pgflow.cli.secret", "Set, list, remove, check secrets; rotate their keys."),
         "subscription": ("pgflow.cli.subscription", "Tell others of events: by webhook, in a chat, by mail."),

@@ -12,8 +12,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import orjson
+
 from pgflow.db.call import Call, Rows
-from pgflow.engine.arrays import numbers
+from pgflow.engine.arrays import documents, numbers
 from pgflow.engine.triggers import Trigger
 
 
@@ -73,6 +75,55 @@ class Awaited(NamedTuple):
     bound: Mapping[str, Any] | None
 
 
+class Expected(NamedTuple):
+    """That a workflow waits for an event.
+
+    Args:
+        task_id, epoch, step: who, under which lease, and what the wait is recorded under.
+        name: the event's.
+        key: its key; None: whatever it is.
+        match: an expression that has to hold.
+        bound: what it may name beside the event, as JSON text.
+        since: not from before then; None: since the run was asked for.
+    """
+
+    task_id: int
+    epoch: int
+    step: str
+    name: str
+    key: str | None = None
+    match: str | None = None
+    bound: bytes = b"null"
+    since: datetime | None = None
+
+
+class Sought(NamedTuple):
+    """Which events are looked for.
+
+    Args:
+        name: their name.
+        key: their key; None: whatever it is.
+        after: only those past this (at, id).
+        until: only those emitted by then.
+        taken: not these.
+        limit: how many at most.
+    """
+
+    name: str
+    key: str | None
+    after: tuple[datetime, int]
+    until: datetime | None = None
+    taken: Sequence[int] = ()
+    limit: int = 1
+
+
+class Forgotten(NamedTuple):
+    """A wait of which nobody is to be told any more."""
+
+    task_id: int
+    step: str
+
+
 def emit(
     name: str, payload: bytes, *, key: str | None = None, given_id: str | None = None, actor: str | None = None,
     own_transaction: bool = True,
@@ -119,42 +170,51 @@ def deliver(event: Emission, waits: Sequence[Awaited]) -> Call[int]:
     return Call("emission/deliver", params, lambda rows: int(rows[0][0]))
 
 
-def expect(
-    task_id: int, epoch: int, step: str, name: str, *, key: str | None = None, match: str | None = None,
-    bound: bytes | None = None, since: datetime | None = None,
-) -> Call[datetime | None]:  # fmt: skip
-    """Have a workflow told of such an event. Returns since when events are meant; None: its lease is lost."""
+def expect(expected: Sequence[Expected]) -> Call[list[datetime | None]]:
+    """Have workflows told of such events. Returns since when events are meant; None where the lease is lost."""
     params = {
-        "task": task_id, "epoch": epoch, "step": step, "name": name, "key": key, "match": match,
-        "bound": None if bound is None else bound.decode(), "since": since,
-    }  # fmt: skip
-    return Call("emission/expect", params, lambda rows: rows[0][0] if rows else None)
+        "tasks": numbers(one.task_id for one in expected),
+        "epochs": numbers(one.epoch for one in expected),
+        "steps": [one.step for one in expected],
+        "names": [one.name for one in expected],
+        "keys": [one.key for one in expected],
+        "matches": [one.match for one in expected],
+        "bounds": documents(one.bound for one in expected),
+        "sinces": [one.since for one in expected],
+    }
+
+    def parse(rows: Rows) -> list[datetime | None]:
+        meant = {(row[0], row[1]): row[2] for row in rows}
+        return [meant.get((one.task_id, one.step)) for one in expected]
+
+    return Call("emission/expect", params, parse)
 
 
-def look(
-    name: str, key: str | None, after: tuple[datetime, int], *, until: datetime | None, taken: Sequence[int],
-    limit: int,
-) -> Call[list[Emission]]:  # fmt: skip
-    """Events of this name and key, oldest first.
-
-    Args:
-        name: their name.
-        key: their key; None: whatever it is.
-        after: only those past this (at, id).
-        until: only those emitted by then.
-        taken: not these.
-        limit: how many at most.
-    """
+def look(sought: Sequence[Sought]) -> Call[list[list[Emission]]]:
+    """Events that are sought, oldest first, for each that asks."""
     params = {
-        "name": name, "key": key, "after_at": after[0], "after": after[1], "until": until, "taken": numbers(taken),
-        "limit": limit,
-    }  # fmt: skip
-    return Call("emission/look", params, lambda rows: [Emission(*row) for row in rows])
+        "names": [one.name for one in sought],
+        "keys": [one.key for one in sought],
+        "after_ats": [one.after[0] for one in sought],
+        "afters": numbers(one.after[1] for one in sought),
+        "untils": [one.until for one in sought],
+        "taken": documents(orjson.dumps(dict.fromkeys(map(str, one.taken))) for one in sought),
+        "limits": numbers(one.limit for one in sought),
+    }
+
+    def parse(rows: Rows) -> list[list[Emission]]:
+        found: list[list[Emission]] = [[] for _ in sought]
+        for row in rows:
+            found[row[0] - 1].append(Emission(*row[1:]))
+        return found
+
+    return Call("emission/look", params, parse)
 
 
-def forget(task_id: int, step: str) -> Call[None]:
-    """Tell this workflow of no event for this wait."""
-    return Call("emission/forget", {"task": task_id, "step": step}, lambda _: None)
+def forget(waits: Sequence[Forgotten]) -> Call[list[None]]:
+    """Tell these workflows of no event for these waits."""
+    params = {"tasks": numbers(wait.task_id for wait in waits), "steps": [wait.step for wait in waits]}
+    return Call("emission/forget", params, lambda _: [None] * len(waits))
 
 
 def since(run_id: int) -> Call[datetime | None]:

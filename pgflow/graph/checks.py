@@ -2,24 +2,37 @@
 
 One mistake shall not hide another. So the document is taken apart: what has the right shape goes on to be looked at
 more closely, what has not is left out, and what refers to something that was left out for its shape is not blamed.
+
+Whatever is given, nothing is raised, and the work is bounded: by the number of nodes and edges, and by the number of
+problems that are told.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Protocol
 
-from pydantic import BaseModel, ValidationError
+import orjson
 
+from pgflow.codec import encode
+from pgflow.errors import PayloadError
 from pgflow.expression import Expression, ExpressionError, Known, Template
-from pgflow.expression.faults import Fault
-from pgflow.expression.references import Reference
-from pgflow.graph.document import MOST_EDGES, MOST_NODES, Definition, Edge, Node, Problem
+from pgflow.graph import triggers
+from pgflow.graph.document import MOST_EDGES, MOST_NODES, Definition, Edge, Node, Problem, Rule
+from pgflow.graph.inputs import schema_problems
+from pgflow.graph.reach import never
+from pgflow.graph.shapes import below, kind_of, misshapen, nearest
+from pgflow.graph.upstream import Ancestors, Upstream
 
 MOST_TOLD = 100
+MOST_BYTES = 8 * 1024 * 1024
+"""A definition is no larger than this, as JSON."""
 LATER = ("item", "index", "last")
 """What a node type may add to the names when it renders a field itself."""
+GIVEN = ("run.id", "run.workflow")
+"""What every expression may read, beside the input."""
 
 
 class Kind(Protocol):
@@ -36,23 +49,36 @@ class Kind(Protocol):
         ...
 
 
-def check(document: Any, kinds: Mapping[str, Kind]) -> tuple[Definition | None, list[Problem]]:
+Judge = Callable[[Mapping[str, Any], str], list[Problem]]
+"""Looks at a trigger in which nothing else is wrong, at this path."""
+
+
+def check(
+    document: Any, kinds: Mapping[str, Kind], judge: Judge | None = None
+) -> tuple[Definition | None, list[Problem]]:
     """Look at a definition. Returns it, if nothing is wrong, and what is.
 
     Args:
         document: as JSON or YAML gave it.
         kinds: every node type by name.
+        judge: knows more of triggers than is known here.
     """
     if not isinstance(document, Mapping):
-        return None, [Problem("", f"a definition is an object, not a {type(document).__name__}")]
-    too_big = list(_sizes(document))
-    if too_big:
+        hint = "name: ..., nodes: {...}, edges: [...]"
+        return None, [Problem("", f"a definition is an object, not {kind_of(document)}", hint)]
+    try:
+        document = orjson.loads(encode(document, limit=MOST_BYTES))
+    except PayloadError as error:
+        path = error.path.removeprefix("$").removeprefix(".")
+        return None, [Problem(path, error.message.removeprefix(f"{error.path}: "), error.hint)]
+    if too_big := list(_sizes(document)):
         return None, too_big
-    examined = _Examined(document, kinds)
-    problems = sorted(dict.fromkeys(examined.problems()), key=lambda problem: problem.path)
-    if problems:
-        return None, problems
-    return Definition.model_validate(document), []
+    examined = _Examined(document, kinds, judge)
+    found = list(islice(dict.fromkeys(examined.problems()), MOST_TOLD + 1))
+    if not found:
+        return examined.definition, []
+    more = [Problem("", f"there are more problems than these {MOST_TOLD}")] if len(found) > MOST_TOLD else []
+    return None, sorted(found[:MOST_TOLD], key=_natural) + more
 
 
 def _sizes(document: Mapping[str, Any]) -> Iterator[Problem]:
@@ -64,68 +90,97 @@ def _sizes(document: Mapping[str, Any]) -> Iterator[Problem]:
             )
 
 
+def _natural(problem: Problem) -> list[tuple[int, str]]:
+    """By path, `edges[2]` before `edges[10]`."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", problem.path)]
+
+
 class _Examined:
     """A definition, taken apart."""
 
-    def __init__(self, document: Mapping[str, Any], kinds: Mapping[str, Kind]) -> None:
-        self._document, self._kinds = document, kinds
+    def __init__(self, document: Mapping[str, Any], kinds: Mapping[str, Kind], judge: Judge | None) -> None:
+        self._document, self._kinds, self._judge = document, kinds, judge
         self._shape: list[Problem] = []
-        nodes, edges = document.get("nodes"), document.get("edges")
-        self._named: set[str] = (
-            {name for name in nodes if isinstance(name, str)} if isinstance(nodes, Mapping) else set()
-        )
-        self._nodes = dict(self._shaped_nodes(nodes)) if isinstance(nodes, Mapping) else {}
-        self._edges = list(self._shaped_edges(edges)) if isinstance(edges, list) else []
-        rest = {key: value for key, value in document.items() if key not in ("nodes", "edges")}
-        rest["nodes"] = nodes if not isinstance(nodes, Mapping) else {}
-        if edges is not None and not isinstance(edges, list):
-            rest["edges"] = edges
-        if "nodes" not in document:
-            del rest["nodes"]
-        self._shape += _misshapen(Definition, rest, "")
+        self.definition: Definition | None = None
+        self._named: set[str] = set()
+        self._nodes: dict[str, Node] = {}
+        self._edges: list[tuple[int, Edge]] = []
+        self._labels: dict[str, Sequence[str] | None] = {}
+        if misshapen(Definition, document, ""):
+            self._take_apart()
+        else:
+            self.definition = definition = Definition.model_validate(document)
+            self._nodes, self._edges = dict(definition.nodes), list(enumerate(definition.edges))
+            self._named = set(self._nodes)
 
-    def _shaped_nodes(self, nodes: Mapping[Any, Any]) -> Iterator[tuple[str, Node]]:
+    def _take_apart(self) -> None:
+        rest = dict(self._document)
+        if isinstance(nodes := rest.get("nodes"), Mapping):
+            self._named = set(nodes)
+            self._nodes = dict(self._shaped_nodes(nodes))
+            rest["nodes"] = {}
+        if isinstance(edges := rest.get("edges"), list):
+            self._edges = list(self._shaped_edges(edges))
+            rest["edges"] = []
+        if isinstance(rest.get("triggers"), list):  # each is looked at by itself
+            rest["triggers"] = []
+        self._shape += misshapen(Definition, rest, "")
+
+    def _shaped_nodes(self, nodes: Mapping[str, Any]) -> Iterator[tuple[str, Node]]:
         for name, node in nodes.items():
-            wrong = _misshapen(Definition, {"name": "x", "nodes": {name: node}}, "")
-            self._shape += wrong
+            wrong = misshapen(Definition, {"name": "x", "nodes": {name: node}}, "")
             if not wrong:
                 yield name, Node.model_validate(node)
+            elif len(self._shape) <= MOST_TOLD:
+                self._shape += wrong
 
     def _shaped_edges(self, edges: list[Any]) -> Iterator[tuple[int, Edge]]:
         for number, edge in enumerate(edges):
-            wrong = _misshapen(Edge, edge, f"edges[{number}]")
-            self._shape += wrong
+            wrong = misshapen(Edge, edge, f"edges[{number}]")
             if not wrong:
                 yield number, Edge.model_validate(edge)
+            elif len(self._shape) <= MOST_TOLD:
+                self._shape += wrong
 
     def problems(self) -> Iterator[Problem]:
         """All there are."""
         yield from self._shape
+        if not self._named and isinstance(self._document.get("nodes"), Mapping):
+            yield Problem("nodes", "there is no node", "give at least one")
+        schema = self._document.get("input")
+        if isinstance(schema, Mapping):
+            yield from schema_problems(schema)
         yield from self._wrong_types()
         yield from self._wrong_edges()
         yield from self._cycles()
-        yield from self._wrong_expressions()
-        if not self._named and isinstance(self._document.get("nodes"), Mapping):
-            yield Problem("nodes", "there is no node", "give at least one")
+        upstream = Ancestors(self._nodes, [edge for _, edge in self._edges])
+        yield from self._idle(upstream)
+        yield from self._wrong_expressions(upstream)
+        yield from self._wrong_triggers()
 
     def _wrong_types(self) -> Iterator[Problem]:
         for name, node in self._nodes.items():
             kind = self._kinds.get(node.type)
             if kind is None:
                 yield Problem(
-                    f"nodes.{name}.type", f"there is no node type {node.type!r}", _nearest(node.type, self._kinds)
+                    f"nodes.{name}.type", f"there is no node type {node.type!r}", nearest(node.type, self._kinds)
                 )
-            else:
-                for problem in kind.problems(node.config):
-                    yield problem._replace(path=f"nodes.{name}.config{_below(problem.path)}")
+                continue
+            try:
+                found = kind.problems(node.config)
+                self._labels[name] = kind.branches(node.config)
+            except Exception as error:  # noqa: BLE001 (a node type of another package)
+                found = [Problem("", f"the node type {node.type} cannot make sense of this: {error}")]
+            for problem in found:
+                yield problem._replace(path=below(f"nodes.{name}.config", problem.path))
 
     def _wrong_edges(self) -> Iterator[Problem]:
-        seen: dict[tuple[object, ...], int] = {}
+        seen: dict[tuple[str, str], int] = {}
         for number, edge in self._edges:
             where = f"edges[{number}]"
             for field, node in (("from", edge.source), ("to", edge.target)):
                 if node not in self._named:
-                    yield Problem(f"{where}.{field}", f"there is no node {node!r}", _nearest(node, self._named))
+                    yield Problem(f"{where}.{field}", f"there is no node {node!r}", nearest(node, self._named))
             if edge.source == edge.target:
                 yield Problem(where, f"node {edge.source} leads to itself", "use a `loop` node to do something again")
             first = seen.setdefault((edge.source, edge.target), number)
@@ -134,77 +189,95 @@ class _Examined:
                     where, f"there is an edge from {edge.source} to {edge.target} already, edges[{first}]",
                     "two nodes are joined by one edge; let its `when` say both conditions, or put a `noop` between",
                 )  # fmt: skip
+            if edge.on_state == "failed" and edge.when is not None:
+                yield Problem(
+                    f"{where}.when", f"this is never asked: {edge.source} gives nothing when it fails",
+                    "leave out `when` or `on_state`; a `condition` node after it can look at its error",
+                )  # fmt: skip
             yield from self._wrong_branch(where, edge)
 
     def _wrong_branch(self, where: str, edge: Edge) -> Iterator[Problem]:
-        source = self._nodes.get(edge.source)
-        kind = None if source is None else self._kinds.get(source.type)
-        if edge.branch is None or source is None or kind is None:
+        if edge.branch is None or edge.source not in self._labels:
             return
-        branches = kind.branches(source.config)
+        branches = self._labels[edge.source]
         if branches is None:
+            kind = self._nodes[edge.source].type
             yield Problem(
-                f"{where}.branch", f"node {edge.source} is of type {source.type}, which has no branches",
+                f"{where}.branch", f"node {edge.source} is of type {kind}, which has no branches",
                 "leave `branch` out, or write a condition of your own: `when`",
             )  # fmt: skip
         elif edge.branch not in branches:
             yield Problem(
-                f"{where}.branch", f"node {edge.source} has no branch {edge.branch!r}", _nearest(edge.branch, branches)
+                f"{where}.branch", f"node {edge.source} has no branch {edge.branch!r}", nearest(edge.branch, branches)
             )
         elif edge.on_state == "failed":
             yield Problem(f"{where}.branch", "a node that failed chose no branch", "leave out `branch` or `on_state`")
 
     def _cycles(self) -> Iterator[Problem]:
-        """Each cycle that there is once, by the nodes on it."""
+        """Each edge that closes a cycle, with the nodes on it."""
         following: dict[str, list[tuple[str, int]]] = {}
         for number, edge in self._edges:
             if edge.source != edge.target:
                 following.setdefault(edge.source, []).append((edge.target, number))
         done: set[str] = set()
         for start in following:
-            path: list[str] = []
-            places: dict[str, int] = {}
-            todo = [(start, iter(following.get(start, ())))] if start not in done else []
-            if todo:
-                places[start] = 0
-                path.append(start)
+            if start in done:
+                continue
+            path: list[str] = [start]
+            places: dict[str, int] = {start: 0}
+            todo = [iter(following[start])]
             while todo:
-                node, onward = todo[-1]
-                for target, number in onward:
+                for target, number in todo[-1]:
                     if target in places:
-                        cycle = " -> ".join([*path[places[target] :], target])
-                        yield Problem(f"edges[{number}]", f"this closes a cycle: {cycle}", "a graph has no way back")
+                        yield Problem(
+                            f"edges[{number}]", f"this closes a cycle: {_arrows([*path[places[target] :], target])}",
+                            "a graph has no way back; use a `loop` node to do something again",
+                        )  # fmt: skip
                     elif target not in done:
                         places[target] = len(path)
                         path.append(target)
-                        todo.append((target, iter(following.get(target, ()))))
+                        todo.append(iter(following.get(target, ())))
                         break
                 else:
                     todo.pop()
-                    done.add(node)
-                    path.pop()
-                    del places[node]
+                    done.add(path[-1])
+                    del places[path.pop()]
 
-    def _wrong_expressions(self) -> Iterator[Problem]:
-        upstream = self._upstream()
+    def _idle(self, upstream: Ancestors) -> Iterator[Problem]:
+        """Nodes that never begin, and rules that have nothing to look at."""
+        edges = [edge for _, edge in self._edges if edge.source in self._nodes and edge.target in self._nodes]
+        rules = {name: node.trigger_rule for name, node in self._nodes.items()}
+        for node, decided, decisions in never(rules, edges, upstream.order):
+            said = " and ".join(decisions)
+            yield Problem(
+                f"nodes.{node}", f"this never begins: all that leads to it asks for {said} of {decided} together",
+                "give it `trigger_rule: one_success`, if it shall begin after either",
+            )  # fmt: skip
+        reached = {edge.target for _, edge in self._edges}
+        for name, rule in rules.items():
+            if rule is Rule.ALL_FAILED and name not in reached:
+                yield Problem(
+                    f"nodes.{name}.trigger_rule", "no edge leads to this node, so nothing before it can fail",
+                    "add an edge from what has to fail, or leave the rule out",
+                )  # fmt: skip
+
+    def _wrong_expressions(self, upstream: Ancestors) -> Iterator[Problem]:
         given = self._given()
         for name, node in self._nodes.items():
             if "${" not in str(node.config):
                 continue
             kind = self._kinds.get(node.type)
+            seen = upstream.seen(name)
+            plain = Upstream([*given, "secrets"], self._named, seen)
             for field, value in node.config.items():
-                more = LATER if kind is not None and field in kind.later else ()
-                known = _Upstream([*given, "secrets", *more], self._named, upstream.seen(name))
+                late = kind is not None and field in kind.later
+                known = Upstream([*given, "secrets", *LATER], self._named, seen) if late else plain
                 yield from self._judged(f"nodes.{name}.config.{field}", value, known)
         for number, edge in self._edges:
             if edge.when is not None:
-                known = _Upstream(given, self._named, upstream.seen(edge.source, itself=True))
-                try:
-                    errors = Expression(edge.when).check(known)
-                except ExpressionError as error:
-                    errors = [error]
-                yield from (self._told(f"edges[{number}].when", error) for error in errors)
-        every = _Upstream(given, self._named, self._named.__contains__)
+                known = Upstream(given, self._named, upstream.seen(edge.source, itself=True))
+                yield from self._wrong_condition(f"edges[{number}].when", edge.when, known)
+        every = Upstream(given, self._named, lambda _: True)
         yield from self._judged("output", self._document.get("output"), every)
 
     def _given(self) -> list[str]:
@@ -212,113 +285,50 @@ class _Examined:
         schema = self._document.get("input")
         fields = schema.get("properties") if isinstance(schema, Mapping) else None
         if isinstance(schema, Mapping) and isinstance(fields, Mapping) and schema.get("additionalProperties") is False:
-            return ["run.id", "run.workflow", *(f"input.{field}" for field in fields)]
-        return ["run.id", "run.workflow", "input"]
+            return [*GIVEN, *(f"input.{field}" for field in fields)]
+        return [*GIVEN, "input"]
 
     def _judged(self, path: str, value: Any, known: Known) -> Iterator[Problem]:
         for error in Template.problems(value, known):
-            yield self._told(f"{path}{(error.path or '$').removeprefix('$')}", error)
+            yield told(f"{path}{(error.path or '$').removeprefix('$')}", error)
 
     @staticmethod
-    def _told(path: str, error: ExpressionError) -> Problem:
-        return Problem(path, f"{error.reason} (column {error.column})", error.hint)
+    def _wrong_condition(path: str, text: str, known: Known) -> Iterator[Problem]:
+        try:
+            errors = Expression(text).check(known)
+        except ExpressionError as error:
+            errors = [error]
+        if errors and text.lstrip().startswith("${"):
+            yield Problem(path, "`when` of an edge is an expression as it is", "leave out the ${ and the }")
+        else:
+            yield from (told(path, error) for error in errors)
 
-    def _upstream(self) -> _Ancestors:
-        return _Ancestors(list(self._nodes), [edge for _, edge in self._edges])
-
-
-class _Ancestors:
-    """The nodes before each node, as sets of bits: there may be thousands of thousands."""
-
-    def __init__(self, names: list[str], edges: list[Edge]) -> None:
-        self._bit = bit = {name: 1 << number for number, name in enumerate(names)}
-        above: dict[str, list[str]] = {name: [] for name in names}
-        below: dict[str, list[str]] = {name: [] for name in names}
-        lacking = dict.fromkeys(names, 0)
-        for edge in edges:
-            if edge.source in bit and edge.target in bit and edge.source != edge.target:
-                above[edge.target].append(edge.source)
-                below[edge.source].append(edge.target)
-                lacking[edge.target] += 1
-        self._before = before = dict.fromkeys(names, 0)
-        todo = [name for name in names if not lacking[name]]
-        while todo:
-            name = todo.pop()
-            for source in above[name]:
-                before[name] |= before[source] | bit[source]
-            for target in below[name]:
-                lacking[target] -= 1
-                if not lacking[target]:
-                    todo.append(target)
-        self._cyclic = {name for name, count in lacking.items() if count}
-
-    def seen(self, name: str, *, itself: bool = False) -> Callable[[str], bool]:
-        """Whether a node has its fate when this one begins, or ends. On a cycle nobody can tell: that is told already."""
-        bits = self._before.get(name, 0) | (self._bit.get(name, 0) if itself else 0)
-        unclear = name in self._cyclic or name not in self._bit
-        return lambda other: unclear or bool(bits & self._bit.get(other, 0))
+    def _wrong_triggers(self) -> Iterator[Problem]:
+        given = self._document.get("triggers")
+        if not isinstance(given, list):
+            return
+        schema = self._document.get("input")
+        if not isinstance(schema, Mapping) or schema_problems(schema):
+            schema = None
+        sound = True
+        for number, trigger in enumerate(given):
+            where = f"triggers[{number}]"
+            found = triggers.problems(trigger, where, schema)
+            sound = sound and not found
+            yield from found or (self._judge(trigger, where) if self._judge else [])
+        if sound:
+            seen: dict[str, int] = {}
+            for number, name in enumerate(triggers.names(given)):
+                if (first := seen.setdefault(name, number)) != number:
+                    yield Problem(f"triggers[{number}].name", f"triggers[{first}] is called {name!r}, too")
 
 
-class _Upstream(Known):
-    """The names that a node may read: of nodes, those before it."""
-
-    def __init__(self, names: Iterable[str], nodes: set[str], seen: Callable[[str], bool]) -> None:
-        super().__init__([*names, "nodes"])
-        self._nodes, self._seen = nodes, seen
-
-    def unknown(self, found: Iterable[Reference]) -> Iterator[Fault]:
-        """What is wrong with these references."""
-        for reference in found:
-            path, places = reference.path, reference.places
-            if path[0] != "nodes" or len(path) == 1:
-                yield from super().unknown([reference])
-            elif path[1] not in self._nodes:
-                yield Fault(f"there is no node {path[1]!r}", places[1], hint=_nearest(path[1], self._nodes))
-            elif not self._seen(path[1]):
-                yield Fault(
-                    f"node {path[1]} is read here, but it is not upstream: it may not have run", places[1],
-                    hint=f"add an edge that leads from {path[1]} to here",
-                )  # fmt: skip
+def told(path: str, error: ExpressionError) -> Problem:
+    """What is wrong with an expression."""
+    return Problem(path, f"{error.reason} (column {error.column})", error.hint)
 
 
-def _below(path: str) -> str:
-    return f".{path}" if path and not path.startswith("[") else path
-
-
-def _misshapen(model: type[BaseModel], value: Any, where: str) -> list[Problem]:
-    try:
-        model.model_validate(value)
-    except ValidationError as error:
-        return [_shape_problem(model, one, where) for one in error.errors()[:MOST_TOLD]]
-    return []
-
-
-def _shape_problem(model: type[BaseModel], error: Any, where: str) -> Problem:
-    path = where
-    for part in error["loc"]:
-        if part == "[key]":
-            continue
-        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
-    hint = None
-    match error["type"]:
-        case "missing":
-            message = "this is missing"
-        case "extra_forbidden":
-            message, hint = "there is no such field", _nearest(str(error["loc"][-1]), _fields(model, error["loc"]))
-        case _:
-            message = error["msg"].removeprefix("Value error, ").replace("Input should be", "it has to be")
-    return Problem(path, message, hint)
-
-
-def _fields(model: type[BaseModel], loc: Sequence[Any]) -> list[str]:
-    if len(loc) > 2 and loc[0] == "nodes":
-        model = Node
-    return [field.alias or name for name, field in model.model_fields.items()]
-
-
-def _nearest(wrong: str, known: Iterable[str]) -> str | None:
-    choices = sorted(known)
-    near = difflib.get_close_matches(wrong, choices, 1, 0.6)
-    if near:
-        return f"did you mean {near[0]!r}?"
-    return f"there are: {', '.join(choices[:12])}{', ...' if len(choices) > 12 else ''}" if choices else None
+def _arrows(cycle: Sequence[str]) -> str:
+    if len(cycle) > 12:
+        cycle = [*cycle[:6], f"... {len(cycle) - 11:,} more ...", *cycle[-5:]]
+    return " -> ".join(cycle)

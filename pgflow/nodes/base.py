@@ -1,7 +1,7 @@
 """What a node type is.
 
-There are two kinds. A `Flow` node is done by the run itself, beside all others: it waits, decides, or has children done;
-it costs no worker of its own. A `Work` node is done by a worker as a child task of the run, with a queue, retries, a
+There are two kinds. A `Flow` node is done by the run itself, beside all others: it waits, decides, or has children
+done; it costs no worker of its own. A `Work` node is done by a worker as a child task of the run, with a queue, retries, a
 time-out and a dead letter like every task: whatever talks to the outside is one of these.
 
 A config is rendered before it is handed over: its `${...}` are values. What a node type wants to render itself, such as
@@ -103,12 +103,9 @@ def _is_expression(value: Any, parts: Sequence[str | int]) -> bool:
     for part in (*parts, None):
         if isinstance(value, str):
             return "${" in value
-        if isinstance(value, Mapping) and part in value:
+        of_list = isinstance(value, list) and isinstance(part, int) and part < len(value)
+        if of_list or (isinstance(value, Mapping) and part in value):  # pydantic names alternatives of a union, too
             value = value[part]
-        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
-            value = value[part]
-        else:  # pydantic names the alternative of a union, too
-            continue
     return False
 
 

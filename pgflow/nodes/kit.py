@@ -9,20 +9,28 @@ from typing import Any
 
 import structlog
 
+from pgflow.nodes.approval import Approval
 from pgflow.nodes.base import Flow, NodeType, Work
 from pgflow.nodes.condition import Condition
 from pgflow.nodes.delay import Delay, WaitUntil
+from pgflow.nodes.email import Email
+from pgflow.nodes.http import Http
+from pgflow.nodes.loop import Loop
 from pgflow.nodes.map import Map
 from pgflow.nodes.noop import Noop
 from pgflow.nodes.signal import Signal
+from pgflow.nodes.sql import Sql
 from pgflow.nodes.switch import Switch
 from pgflow.nodes.task import TaskNode
 from pgflow.nodes.transform import Transform
+from pgflow.nodes.webhook import Webhook
+from pgflow.nodes.workflow import WorkflowNode
 
 log = structlog.get_logger("pgflow")
 
 BUILT_IN: tuple[NodeType[Any], ...] = (
-    Condition(), Delay(), Map(), Noop(), Signal(), Switch(), TaskNode(), Transform(), WaitUntil(),
+    Approval(), Condition(), Delay(), Email(), Http(), Loop(), Map(), Noop(), Signal(), Sql(), Switch(), TaskNode(),
+    Transform(), WaitUntil(), Webhook(), WorkflowNode(),
 )  # fmt: skip
 GROUP = "pgflow.nodes"
 """The entry point under which other packages offer node types: `name = "package.module:TheClass"`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pgflow.errors import ArgumentError, PgflowError, TaskFailed
 from pgflow.graph.document import Name
@@ -19,7 +19,8 @@ class MapConfig(Config):
     """Of what, which task, with what."""
 
     over: Any = Field(description="A list, as in ${nodes.fetch.output.rows}.")
-    task: Name = Field(description="The task or workflow that is done for each of them.")
+    task: Name | None = Field(default=None, description="The task that is done for each of them.")
+    workflow: Name | None = Field(default=None, description="Or the workflow.")
     input: dict[str, Any] = Field(
         default_factory=lambda: {"item": "${item}"},
         description="Its arguments by name, with ${item} and ${index}; {item: ${item}} unless given.",
@@ -29,6 +30,12 @@ class MapConfig(Config):
         default="fail", description="Of one that fails: fail the node, keep null in its place, or drop it."
     )
 
+    @model_validator(mode="after")
+    def _one(self) -> MapConfig:
+        if (self.task is None) == (self.workflow is None):
+            raise ValueError("give `task` or `workflow`")
+        return self
+
 
 class Map(Flow[MapConfig]):
     """Does the same for each of many."""
@@ -36,7 +43,7 @@ class Map(Flow[MapConfig]):
     name: ClassVar = "map"
     title: ClassVar = "Map"
     description: ClassVar = (
-        "Has a task done for each element of a list, beside each other, and gives the list of results."
+        "Has a task or a workflow done for each element of a list, beside each other, and gives the list of results."
     )
     group: ClassVar = "Work"
     config: ClassVar = MapConfig
@@ -80,4 +87,4 @@ class Map(Flow[MapConfig]):
         key = f"{scene.name}/{index}"
         done = scene.replay.history.child(key) is not None
         input = {} if done else scene.render(config.input, item=item, index=index)
-        return (yield from child(scene, key, config.task, input))
+        return (yield from child(scene, key, config.task or config.workflow or "", input))

@@ -12,3 +12,7 @@ class OutboundRefused(PgflowError):
 
 class OutboundFailed(PgflowError):
     """The call was made and did not succeed: no connection, no answer in time, too large an answer."""
+
+
+class MailRefused(OutboundFailed):
+    """The mail server will not take this mail for somebody, however often it is asked."""

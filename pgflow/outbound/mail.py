@@ -16,10 +16,25 @@ import aiosmtplib
 
 from pgflow.config import Settings
 from pgflow.errors import ArgumentError, ConfigError
-from pgflow.outbound.errors import OutboundFailed
+from pgflow.outbound.errors import MailRefused, OutboundFailed
 
 TIMEOUT = 20.0
 _PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that goes along.
+
+    Args:
+        name: the file's.
+        content: its bytes.
+        type: of what kind, as in `application/pdf`.
+    """
+
+    name: str
+    content: bytes
+    type: str = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +47,10 @@ class Mail:
         text: the plain text.
         html: the same as HTML, if it is there too.
         id: the same when it is sent again, so that a reader may show it once; a new one unless given.
+        cc: others who get it, seen by all.
+        bcc: others who get it, seen by nobody.
+        reply_to: where answers go, if not to the sender.
+        attachments: files that go along.
     """
 
     to: Sequence[str]
@@ -39,6 +58,10 @@ class Mail:
     text: str
     html: str | None = None
     id: str | None = None
+    cc: Sequence[str] = ()
+    bcc: Sequence[str] = ()
+    reply_to: Sequence[str] = ()
+    attachments: Sequence[Attachment] = ()
 
 
 class Mailer:
@@ -101,28 +124,33 @@ class Mailer:
 
         Raises:
             ArgumentError: an address is none, or the subject makes no header.
-            OutboundFailed: the server cannot be reached, or did not take it for every recipient.
+            MailRefused: the server will not take it, or not for every recipient: the others have it then.
+            OutboundFailed: the server cannot be reached, or does not take it now.
         """
         message = self._message(mail)
+        everybody = [_address(one, "to").addr_spec for one in (*mail.to, *mail.cc, *mail.bcc)]
         client = aiosmtplib.SMTP(
             hostname=self._host, port=self._port, username=self._user, password=self._password,
             use_tls=self._implicit, start_tls=self._start_tls, timeout=self._timeout, tls_context=self._tls,
         )  # fmt: skip
         try:
             async with client:
-                refused, _ = await client.send_message(message)
+                refused, _ = await client.send_message(message, recipients=list(dict.fromkeys(everybody)))
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-            raise OutboundFailed(f"the mail server {self._host}:{self._port}: {_said(error)}") from None
+            kind = MailRefused if _is_final(error) else OutboundFailed
+            raise kind(f"the mail server {self._host}:{self._port}: {_said(error)}") from None
         if refused:
             whom = ", ".join(sorted(refused))
-            raise OutboundFailed(f"the mail server {self._host}:{self._port} takes no mail for {whom}")
+            raise MailRefused(f"the mail server {self._host}:{self._port} takes no mail for {whom}")
 
     def _message(self, mail: Mail) -> EmailMessage:
         message = EmailMessage()
         message["From"] = self._sender
-        if not mail.to:
+        if not (mail.to or mail.cc or mail.bcc):
             raise ArgumentError("a mail needs somebody to go to")
-        message["To"] = [_address(to, "to") for to in mail.to]
+        for header, addresses in (("To", mail.to), ("Cc", mail.cc), ("Reply-To", mail.reply_to)):
+            if addresses:
+                message[header] = [_address(one, header.lower()) for one in addresses]
         message["Subject"] = " ".join(mail.subject.split())
         message["Date"] = format_datetime(datetime.now(UTC))
         domain = self._sender.domain or "pgflow"
@@ -131,6 +159,9 @@ class Mailer:
         message.set_content(mail.text)
         if mail.html is not None:
             message.add_alternative(mail.html, subtype="html")
+        for file in mail.attachments:
+            main, _, sub = file.type.partition("/")
+            message.add_attachment(file.content, maintype=main, subtype=sub or "octet-stream", filename=file.name)
         return message
 
 
@@ -149,6 +180,15 @@ def _is_here(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether the server has said that it will never take this mail; what it says of logging in may change."""
+    if isinstance(error, aiosmtplib.SMTPAuthenticationError):
+        return False
+    if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
+        return all(500 <= each.code < 600 for each in error.recipients)
+    return isinstance(error, aiosmtplib.SMTPResponseException) and 500 <= error.code < 600
 
 
 def _said(error: Exception) -> str:

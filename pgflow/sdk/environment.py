@@ -13,7 +13,7 @@ from pgflow.db.call import AsyncSession, Call, Session
 from pgflow.engine import workflows
 from pgflow.engine.runs import by_key
 from pgflow.errors import NotFound
-from pgflow.sdk.event_verbs import seeker
+from pgflow.sdk.event_search import seeker
 from pgflow.sdk.step import Step, step
 from pgflow.sdk.task import Key, Task
 

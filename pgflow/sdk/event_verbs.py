@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
@@ -15,25 +13,19 @@ from uuid import UUID
 import orjson
 
 from pgflow import redaction
-from pgflow.backoff import NO_RETRY
 from pgflow.codec import encode
 from pgflow.codec.disclosure import refuse_text
-from pgflow.db.call import Call
 from pgflow.engine import emissions
-from pgflow.engine.emissions import Emission, Emitted
-from pgflow.errors import ArgumentError, DatabaseUnavailable, IdempotencyConflict
+from pgflow.engine.emissions import Emission, Emitted, Expected, Forgotten, Sought
+from pgflow.errors import ArgumentError, IdempotencyConflict
 from pgflow.expression import Expression, ExpressionError
 from pgflow.sdk.history import Delivered
-from pgflow.sdk.step import Step
 from pgflow.sdk.verbs import Handle, Steps
 
 EventKey = str | int | UUID
 
 PAGE = 100
 """Events that are looked at in one statement when an expression has to hold."""
-TRIES, REST = 10, 1.0
-"""How often, and after how many seconds, a search is begun again that lost its database."""
-
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,199}")
 
 
@@ -185,27 +177,25 @@ class Weigh:
         return next((event for event in self.events if fits(event, match, bound)), None)
 
 
-Search = Generator[Call[Any] | Weigh, Any, Emission | None]
+Asked = Expected | Sought | Forgotten | Weigh
+Search = Generator[Asked, Any, Emission | None]
 
 
 def seek(wanted: Wanted) -> Search:
     """The oldest event that is wanted. Without one, the workflow is told when there is, unless it waits no more."""
     delivered, until = wanted.delivered, wanted.until
-    if delivered is None:
-        bound = None if wanted.bound is None else encode(dict(wanted.bound))
-        since: datetime | None = yield emissions.expect(
-            wanted.task_id, wanted.epoch, wanted.step, wanted.name, key=wanted.key, match=wanted.match, bound=bound,
-            since=wanted.since,
-        )  # fmt: skip
-        if since is None:
-            return None
-    else:
-        since, until = delivered.since, delivered.at
-    found = yield from _oldest(wanted, since, until)
     if delivered is not None:
+        found = yield from _oldest(wanted, delivered.since, delivered.at)
         return found if found is not None and (found.at, found.id) < (delivered.at, delivered.emission) else None
+    since: datetime | None = yield Expected(
+        wanted.task_id, wanted.epoch, wanted.step, wanted.name, wanted.key, wanted.match, encode(wanted.bound),
+        wanted.since,
+    )  # fmt: skip
+    if since is None:
+        return None
+    found = yield from _oldest(wanted, since, until)
     if found is not None or wanted.last:
-        yield emissions.forget(wanted.task_id, wanted.step)
+        yield Forgotten(wanted.task_id, wanted.step)
     return found
 
 
@@ -213,58 +203,10 @@ def _oldest(wanted: Wanted, since: datetime, until: datetime | None) -> Search:
     after = (since, 0)
     limit = 1 if wanted.match is None else PAGE
     while True:
-        page: list[Emission] = yield emissions.look(
-            wanted.name, wanted.key, after, until=until, taken=wanted.taken, limit=limit
-        )
+        page: list[Emission] = yield Sought(wanted.name, wanted.key, after, until, wanted.taken, limit)
         if wanted.match is None:
             return page[0] if page else None
         found: Emission | None = (yield Weigh(wanted, page)) if page else None
         if found is not None or len(page) < limit:
             return found
         after = (page[-1].at, page[-1].id)
-
-
-def seeker(client: Callable[[], Any], is_async: bool) -> Step[[Wanted], Emission | None]:
-    """What searches through a client of its workflow's colour. A search that loses its database is begun again."""
-
-    async def seek_event(wanted: Wanted) -> Emission | None:
-        for left in range(TRIES - 1, -1, -1):
-            try:
-                return await _drive(client(), seek(wanted))
-            except DatabaseUnavailable:
-                if not left:
-                    raise
-                await asyncio.sleep(REST)
-        raise AssertionError
-
-    def seek_event_here(wanted: Wanted) -> Emission | None:
-        for left in range(TRIES - 1, -1, -1):
-            try:
-                return _drive_here(client(), seek(wanted))
-            except DatabaseUnavailable:
-                if not left:
-                    raise
-                time.sleep(REST)
-        raise AssertionError
-
-    return Step("event", seek_event if is_async else seek_event_here, None, is_async, NO_RETRY)
-
-
-async def _drive(client: Any, search: Search) -> Emission | None:
-    answer: Any = None
-    while True:
-        try:
-            step = search.send(answer)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
-        answer = await asyncio.to_thread(step) if isinstance(step, Weigh) else await client._run(step)
-
-
-def _drive_here(client: Any, search: Search) -> Emission | None:
-    answer: Any = None
-    while True:
-        try:
-            step = search.send(answer)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
-        answer = step() if isinstance(step, Weigh) else client._run(step)

@@ -9,6 +9,7 @@ from pgflow.config import Settings
 from pgflow.sdk.verbs import Steps
 
 if TYPE_CHECKING:
+    from pgflow.sdk.registry.approvals import Approvals, AsyncApprovals
     from pgflow.sdk.registry.schedules import AsyncSchedules, Schedules
     from pgflow.sdk.registry.secrets import AsyncSecrets, Secrets
     from pgflow.sdk.registry.subscriptions import AsyncSubscriptions, Subscriptions
@@ -52,6 +53,13 @@ class Registries:
         return Secrets(self._drive, self._settings, self._actor)
 
     @property
+    def approvals(self) -> Approvals:
+        """What people are asked to decide."""
+        from pgflow.sdk.registry.approvals import Approvals
+
+        return Approvals(self._drive, self._settings, self._actor)
+
+    @property
     def table_triggers(self) -> TableTriggers:
         """What changes of tables start."""
         from pgflow.sdk.registry.table_triggers import TableTriggers
@@ -93,6 +101,13 @@ class AsyncRegistries:
         from pgflow.sdk.registry.secrets import AsyncSecrets
 
         return AsyncSecrets(self._drive, self._settings, self._actor)
+
+    @property
+    def approvals(self) -> AsyncApprovals:
+        """What people are asked to decide."""
+        from pgflow.sdk.registry.approvals import AsyncApprovals
+
+        return AsyncApprovals(self._drive, self._settings, self._actor)
 
     @property
     def table_triggers(self) -> AsyncTableTriggers:

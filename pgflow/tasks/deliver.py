@@ -20,6 +20,7 @@ from pgflow.engine import subscriptions as engine
 from pgflow.engine.subscriptions import QUEUE, TASK, Address
 from pgflow.errors import DatabaseUnavailable, Fatal, PgflowError, RetryLater
 from pgflow.outbound import notice
+from pgflow.outbound.errors import MailRefused
 from pgflow.sdk.app import App
 from pgflow.sdk.attempt import current
 from pgflow.sdk.secret import Vault
@@ -81,6 +82,10 @@ def register(app: App, own: OwnTasks) -> None:
             if not test:
                 await _count(own, subscription, to, str(gone), given_up=True, gone=str(gone))
             raise Fatal(str(gone)) from None
+        except MailRefused as error:  # the other recipients have it: they would get it again with every attempt
+            if not test:
+                await _count(own, subscription, to, error.message, given_up=True)
+            raise Fatal(error.message) from None
         except DatabaseUnavailable:
             raise
         except PgflowError as error:

@@ -2,7 +2,6 @@
 -- look into tables for that would cost a task that comes alone 8% of the whole; to look at the number that a sequence
 -- stands at costs 1%. pgflow.attention stands at 2 while somebody may wait. A sequence knows no transactions, which is
 -- what is wanted: it is raised before who waits can be seen, and lowered only when nobody can be about to wait.
-
 -- Guarantees: from now on every statement that adds events looks whether anybody waits for them. For whoever leaves a
 -- row in pgflow.idle in the same transaction, which has to be short.
 -- Index: none, because it reads no table.
@@ -35,7 +34,7 @@ create or replace trigger subscriptions_are_heeded after insert or update on pgf
 
 -- Guarantees: nobody looks any more, if nobody waits; and everybody, if somebody does, such as after a change of
 -- servers that left sequences behind. Whoever is just about to wait has come before or comes after.
--- Index: idle_queue, subscription_pkey; subscriptions are few.
+-- Index: idle_queue, subscription_enabled.
 create or replace function pgflow.relax() returns void
 language plpgsql
 security definer

@@ -8,8 +8,12 @@ create or replace function pgflow.start(
 returns bigint
 language sql
 as $$
-    select (pgflow.enqueue(jsonb_build_array(jsonb_build_object(
-        'name', name, 'input', input, 'queue', queue, 'key', key, 'delay', extract(epoch from delay), 'due_at', due_at,
-        'priority', priority, 'hold', extract(epoch from hold), 'timeout', extract(epoch from timeout), 'retry', retry,
-        'slot', slot, 'tags', tags, 'trace', trace)), actor))[1]
+    select (pgflow.enqueue(jsonb_build_array(
+        jsonb_strip_nulls(jsonb_build_object(
+            'name', name, 'queue', queue, 'key', key, 'delay', extract(epoch from delay), 'due_at', due_at,
+            'priority', priority, 'hold', extract(epoch from hold), 'timeout', extract(epoch from timeout),
+            'slot', slot, 'trace', trace))
+        || jsonb_build_object('input', input)
+        || case when retry is null then '{}' else jsonb_build_object('retry', retry) end
+        || case when tags is null then '{}' else jsonb_build_object('tags', tags) end), actor))[1]
 $$;

@@ -29,13 +29,14 @@ $$;
 
 -- Guarantees: called once for each statement that adds events, while anybody may wait for them (pgflow.attention).
 -- Whoever rests on events is woken, and whoever asked to be told of them is (pgflow.deliver).
--- Index: idle_queue, subscription_pkey; subscriptions are few.
+-- Index: idle_queue, subscription_enabled.
 create or replace function pgflow.tell() returns trigger
 language plpgsql
 as $$
 declare
     rested_on boolean;
     subscribed_to boolean;
+    told pgflow.event[];
 begin
     select exists (select from pgflow.idle i where i.queue = '@events' and i.until > statement_timestamp()),
            exists (select from pgflow.subscription s where s.disabled_at is null)
@@ -44,7 +45,12 @@ begin
         perform pgflow.rouse();
     end if;
     if subscribed_to then
-        perform pgflow.deliver(array(select row(f.*)::pgflow.event from fresh f));
+        told := array(
+            select row(f.*)::pgflow.event from fresh f where f.type = any(array(
+                select k from pgflow.subscription s cross join unnest(s.kinds) k where s.disabled_at is null)));
+        if cardinality(told) > 0 then
+            perform pgflow.deliver(told);
+        end if;
     end if;
     return null;
 end

@@ -17,7 +17,10 @@ from pgflow.db.call import Session
 from pgflow.engine.events import EVERYTHING, Cursor, Event, Filter, Page, after, filter_of, identity, latest, summarize
 from pgflow.errors import ArgumentError
 from tests.engine.crowd import Crowd, write
+from tests.engine.test_plans import explained, explaining, nodes
 from tests.fixtures.database import Engine
+
+__all__ = ["explaining"]  # a fixture
 
 
 @pytest.fixture
@@ -180,6 +183,42 @@ def test_summaries_change_nothing_and_are_made_by_a_worker(engine: Engine, root:
     assert [event.id for event in follow(engine)] == written
     written += write(engine.connection, root, 3)
     assert [event.id for event in follow(engine)] == written
+
+
+def test_the_end_of_a_long_history_is_read_without_reading_it_all(engine: Engine, root: int) -> None:
+    """And so is any stretch in its midst, by those who send the statement as by those who plan it anew each time."""
+    engine.query("select setval('pgflow.event_id_seq', 1000)")
+    engine.connection.execute(
+        """insert into pgflow.event (root_id, task_id, type, at, xid)
+           select %(root)s, %(root)s, 'task.started', now(), 1 + n / 500 from generate_series(0, 199999) n""",
+        {"root": root},
+    )
+    assert blocks(engine, Cursor(395, 0)) > 1500  # nothing is summarized yet
+    engine.run(summarize())
+    for mode in ("force_generic_plan", "force_custom_plan"):
+        engine.connection.execute(f"set plan_cache_mode = {mode}")
+        for start in (Cursor(395, 0), Cursor(150, 0), Cursor(401, 0)):
+            assert blocks(engine, start) < 800
+
+
+def blocks(engine: Engine, cursor: Cursor) -> int:
+    """How many it takes to read a page."""
+    ((plan,),) = engine.query(
+        "explain (analyze, buffers, format json) select * from pgflow.events_after(%s, %s, 500, 1000)", *cursor
+    )
+    return int(plan[0]["Plan"]["Shared Hit Blocks"] + plan[0]["Plan"]["Shared Read Blocks"])
+
+
+@pytest.mark.parametrize("asked", [EVERYTHING, filter_of(workflows=["noop"], types=["task.*"]), filter_of(run=1)])
+def test_tasks_are_found_by_key(explaining: Engine, engine: Engine, asked: Filter) -> None:
+    engine.enqueue(500)
+    engine.settle(*engine.claim(500))
+    seen = [node for plan in explained(explaining, after(Cursor(), 100, asked)) for node in nodes(plan)]
+    scans = {
+        (node["Node Type"], node["Relation Name"].rstrip("_0123456789")) for node in seen if "Relation Name" in node
+    }
+    wanted = ("Index Scan", "event") if asked.run else ("Bitmap Heap Scan", "event")
+    assert scans == {wanted, ("Index Scan", "task")}
 
 
 def test_a_reader_role_may_follow(engine: Engine, root: int) -> None:

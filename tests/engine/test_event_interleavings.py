@@ -18,10 +18,12 @@ import pytest
 
 from pgflow.config import Settings
 from pgflow.engine import emissions, facts, reaping, timers, workflows
+from pgflow.engine.emissions import Expected, Sought
 from pgflow.engine.facts import Fact
 from pgflow.errors import DatabaseUnavailable
 from pgflow.model import Claimed
 from pgflow.sdk import operations
+from pgflow.sdk.event_search import alone
 from pgflow.sdk.event_verbs import Search, Wanted, Weigh, seek, wanted
 from pgflow.sdk.history import History
 from pgflow.sdk.journal import Invoke, Wait
@@ -170,7 +172,10 @@ def search(asked: Any) -> Any:
             step = steps.send(answer)
         except StopIteration as stop:
             return stop.value
-        answer = step() if isinstance(step, Weigh) else (yield step)
+        if isinstance(step, Weigh):
+            answer = step()
+        else:
+            (answer,) = yield alone(step)
 
 
 def emitter(payload: Any, *, insists: bool = False) -> Script:
@@ -321,14 +326,14 @@ def test_a_worker_that_dies_while_its_workflow_waits_loses_no_event(conductor: C
 
 def looks_first(asked: Wanted) -> Search:
     """Looks, and only then makes it known that it waits."""
-    found = yield emissions.look("paid", "k", (LONG_AGO, 0), until=None, taken=asked.taken, limit=1)
-    yield emissions.expect(asked.task_id, asked.epoch, asked.step, asked.name, key=asked.key)
+    found = yield Sought("paid", "k", (LONG_AGO, 0), None, asked.taken)
+    yield Expected(asked.task_id, asked.epoch, asked.step, asked.name, asked.key)
     return next(iter(found), None)
 
 
 def looks_never(asked: Wanted) -> Search:
     """Trusts that it will be told of everything."""
-    yield emissions.expect(asked.task_id, asked.epoch, asked.step, asked.name, key=asked.key)
+    yield Expected(asked.task_id, asked.epoch, asked.step, asked.name, asked.key)
     return None
 
 

@@ -85,7 +85,10 @@ def _fits(expression: Expression, count: int) -> bool:
     [
         ("b.filter(x, x % 2 == 0).map(x, x + 1).sum()", 2_500_000_000),
         ("l.map(x, l.filter(y, x * y > 100).size()).sum()", sum(x * y > 100 for x in range(300) for y in range(300))),
-        ("rows.filter(r, r.price > 10.0 && 'a' in r.tags && r.name.startsWith('n1')).size()", sum(n > 6 and f"{n}"[0] == "1" for n in range(20_000))),
+        (
+            "rows.filter(r, r.price > 10.0 && 'a' in r.tags && r.name.startsWith('n1')).size()",
+            sum(n > 6 and f"{n}"[0] == "1" for n in range(20_000)),
+        ),
         ("same == rows", True), ("rows.map(r, r.price).sum()", 299_985_000.0),
         ("to_json(rows).size()", len(json.dumps(ROWS, separators=(",", ":")))), ("csv.split(',').size()", 500_001),
         ("rows.sort_by(r, -r.id)[0].id", 19_999), ("rows.map(r, r.name).unique().size()", 20_000),
@@ -98,8 +101,12 @@ def test_what_people_do_with_large_outputs_is_far_from_the_bounds(text: str, exp
 
 
 def test_a_bound_is_not_answered_by_default_or_or() -> None:
-    for text in ("default(a.map(x, a.map(y, 1)), 0)", "a.all(x, a.all(y, true)) || true", "has(a.map(x, a.map(y, 1))[0].x)",
-                 "a.exists(x, a.all(y, true) && false)"):  # fmt: skip
+    for text in (
+        "default(a.map(x, a.map(y, 1)), 0)",
+        "a.all(x, a.all(y, true)) || true",
+        "has(a.map(x, a.map(y, 1))[0].x)",
+        "a.exists(x, a.all(y, true) && false)",
+    ):
         with pytest.raises(ExpressionError, match="more work"):
             Expression(text).evaluate(NAMES)
 
@@ -114,8 +121,11 @@ def test_an_expression_has_a_length() -> None:
 
 @pytest.mark.parametrize(
     ("before", "middle", "after"),
-    [("(", "1", ")"), ("[", "1", "]"), ("{'a': ", "1", "}"), ("!", "true", ""), ("- ", "x", ""), ("true ? ", "1", " : 2"), ("false ? 1 : ", "2", ""),
-     ("a[", "0", "]"), ("size([", "1", "])"), ("", "x", ".a"), ("", "x", "[0]"), ("", "x", ".size()"), ("", "1", " < 1"), ("[1].map(x, ", "x", ")")],
+    [
+        ("(", "1", ")"), ("[", "1", "]"), ("{'a': ", "1", "}"), ("!", "true", ""), ("- ", "x", ""), ("a[", "0", "]"),
+        ("true ? ", "1", " : 2"), ("false ? 1 : ", "2", ""), ("size([", "1", "])"), ("", "x", ".a"), ("", "x", "[0]"),
+        ("", "x", ".size()"), ("", "1", " < 1"), ("[1].map(x, ", "x", ")"),
+    ],
 )  # fmt: skip
 def test_nesting_has_a_depth(before: str, middle: str, after: str) -> None:
     def nested(levels: int) -> str:

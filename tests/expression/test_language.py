@@ -176,7 +176,7 @@ def test_a_condition_holds_or_does_not_and_is_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("text", "references"),
     [
-        ("nodes.fetch.output.rows.map(r, r.price + input.tax)", {("nodes", "fetch", "output", "rows"), ("input", "tax")}),
+        ("nodes.get.output.rows.map(r, r.price + input.tax)", {("nodes", "get", "output", "rows"), ("input", "tax")}),
         ("nodes['fetch'].output", {("nodes", "fetch", "output")}), ("a.b[0].c", {("a", "b")}),
         ("a[b.c].d", {("a",), ("b", "c")}), ("has(a.b.c) && default(d.e, f)", {("a", "b", "c"), ("d", "e"), ("f",)}),
         ("a.b.size()", {("a", "b")}), ("size(a.b)", {("a", "b")}), ("a.map(a, a.b)", {("a",)}),

@@ -10,8 +10,8 @@ import pytest
 from pgflow.expression import Expression, ExpressionError, Known, Template
 
 NAMES: dict[str, Any] = {
-    "n": 3, "x": 1.5, "t": True, "none": None, "text": "abc", "list": [1, {"a": None}], "map": {"a": "é"}, "big": 10**15,
-    "at": datetime(2031, 5, 4, 12, tzinfo=UTC), "span": timedelta(minutes=1), "bytes": b"ab",
+    "n": 3, "x": 1.5, "t": True, "none": None, "text": "abc", "list": [1, {"a": None}], "map": {"a": "é"},
+    "big": 10**15, "at": datetime(2031, 5, 4, 12, tzinfo=UTC), "span": timedelta(minutes=1), "bytes": b"ab",
 }  # fmt: skip
 
 
@@ -62,12 +62,13 @@ def test_the_clock_is_the_same_for_all_expressions() -> None:
 
 def test_it_tells_what_it_reads() -> None:
     template = Template({
-        "url": "https://${input.host}/${nodes.fetch.output.id}", "auth": "Bearer ${secrets.TOKEN}", "key": "${secrets.KEY}",
-        "rows": ["${nodes.fetch.output.rows}", "plain", "$${no.name}"],
+        "url": "https://${input.host}/${nodes.fetch.output.id}", "auth": "Bearer ${secrets.TOKEN}",
+        "key": "${secrets.KEY}", "rows": ["${nodes.fetch.output.rows}", "plain", "$${no.name}"],
     })  # fmt: skip
     assert template.names == {"input", "nodes", "secrets"}
     assert template.references == {
-        ("input", "host"), ("nodes", "fetch", "output", "id"), ("nodes", "fetch", "output", "rows"), ("secrets", "TOKEN"), ("secrets", "KEY"),
+        ("input", "host"), ("nodes", "fetch", "output", "id"), ("nodes", "fetch", "output", "rows"),
+        ("secrets", "TOKEN"), ("secrets", "KEY"),
     }  # fmt: skip
     assert template.secrets == {"TOKEN", "KEY"}
     assert {path: [each.text for each in found] for path, found in template.expressions.items()} == {

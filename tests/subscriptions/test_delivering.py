@@ -306,6 +306,19 @@ async def test_an_alert_reaches_a_mailbox(client: AsyncClient, local: Settings, 
     assert delivery.delivered
 
 
+async def test_a_letter_that_one_of_them_refuses_is_not_sent_to_the_others_again(
+    client: AsyncClient, local: Settings, flow_workers: Workers
+) -> None:
+    async with mailbox(**{"RCPT TO:<bob": "550 no bob here"}) as box:
+        mail = {"smtp_url": f"smtp://127.0.0.1:{box.port}", "mail_from": "flow@example.com"}
+        async with flow_workers(settings=local.model_copy(update=mail)):  # type: ignore[call-arg]
+            await client.subscriptions.create("ops", "mailto:ann@example.com,bob@example.com")
+            await outcome(client, await client.enqueue(apps.fatal, "broken"))
+            (delivery,) = await settled(client, "ops")
+    assert (delivery.state, delivery.attempt, len(box.letters)) == ("failed", 1, 1)
+    assert "bob@example.com" in str(delivery.error)
+
+
 async def test_mail_that_is_not_set_up_says_what_to_do(client: AsyncClient, flow_workers: Workers) -> None:
     async with flow_workers():
         await client.subscriptions.create("ops", "mailto:ann@example.com")

@@ -9,7 +9,7 @@ from typing import Any
 from psycopg import AsyncConnection, Connection
 from pydantic import BaseModel
 
-from pgflow import App, Context, RetryPolicy, SyncContext, step
+from pgflow import App, Context, Handle, RetryPolicy, SyncContext, step
 
 app = App()
 client = app.client()
@@ -64,6 +64,11 @@ def insert_plainly(db: Connection[Any]) -> int:
     return 1
 
 
+async def announce(ctx: Context, db: AsyncConnection[Any]) -> int:
+    emitted: Handle[Any] = await ctx.client.on(db).emit("every/ended", Answer("every"), key=ctx.run_id)
+    return emitted.id
+
+
 @app.workflow(name="every.pal")
 async def pal(ctx: Context) -> str:
     answer = await ctx.signal("hello", Answer)
@@ -89,6 +94,11 @@ async def every(ctx: Context, order: Order) -> str:
     await ctx.send_signal(friend.id, "hello", Answer("every"))
     said: str = await friend.result()
     late: Answer | None = await ctx.signal("never", Answer, timeout=0.001)
+    await ctx.tx(lambda db: announce(ctx, db))
+    heard: Answer = await ctx.event("every/ended", Answer, key=ctx.run_id, match="event.payload.by == me",
+                                    values={"me": "every"}, since=ctx.now() - timedelta(hours=1))  # fmt: skip
+    missed: Answer | None = await ctx.event("every/ended", Answer, key="nobody", timeout=0.001)
+    assert (heard, missed) == (Answer("every"), None)
     amount: int = await ctx.tx(lambda db: insert(db, 3))
     again: int = await ctx.tx(step(insert_one, retry=2))
     assert again == 1
@@ -123,6 +133,10 @@ def every_plainly(ctx: SyncContext, order: Order) -> str:
     ctx.send_signal(friend.id, "hello", Answer("every_plainly"))
     said: str = friend.result()
     late: Answer | None = ctx.signal("never", Answer, timeout=0.001)
+    ctx.tx(lambda db: ctx.client.on(db).emit("every/ended", Answer("every_plainly"), key=ctx.run_id).id)
+    heard: Answer = ctx.event("every/ended", Answer, key=ctx.run_id)
+    missed: Answer | None = ctx.event("every/ended", Answer, key="nobody", timeout=0.001)
+    assert (heard, missed) == (Answer("every_plainly"), None)
     amount: int = ctx.tx(insert_plainly)
     again: int = ctx.tx(step(insert_plainly, key="again"))
     assert again == amount
