@@ -79,6 +79,9 @@ TARGETS = (
     Target("timers", "how late beside 1,000,000, p99", "detail.million.steady.begun_ms.p99", "≤ 100", _most(100), "ms"),
     Target("timers", "fired or begun early", "detail.early", "0", _most(0)),
     Target("timers", "looks for due timers while none is due", "detail.looks", "0", _most(0)),
+    Target("events", "to a watcher through Redis, 1,000 tasks/s, p99", "figure", "≤ 50", _most(50), "ms"),
+    Target("events", "to a watcher without Redis, 1,000 tasks/s, p99", "detail.notify_p99_ms", "≤ 50", _most(50), "ms"),
+    Target("events", "missed, doubled or out of order", "detail.lost", "0", _most(0)),
 )  # fmt: skip
 
 

@@ -81,7 +81,8 @@ create table pgflow.emission (
 );
 create unique index emission_given on pgflow.emission (name, given_id) where given_id is not null;
 create index emission_key on pgflow.emission (name, key, at, id) where key is not null;
-create index emission_name on pgflow.emission (name, at, id);
+-- Of all rows, and yet partial: while the table looks empty, whoever looks for a key would be given this one as well.
+create index emission_name on pgflow.emission (name, at, id) where id > 0;
 
 -- A workflow that waits for an application event. Whoever tells it of one removes the row.
 create table pgflow.awaited (
@@ -105,7 +106,7 @@ create table pgflow.subscription (
     kinds         pgflow.event_type[] not null,                 -- what they match; a migration that adds types looks again
     names         text[],                                       -- patterns of workflows and tasks; null: all
     runs_only     boolean     not null default false,           -- nothing of tasks within a run
-    url           text        not null,                         -- may hold ${secrets.NAME}
+    url           text        not null,                         -- or ${secrets.NAME}, which holds it
     slot          text        not null,                         -- whose deliveries take turns: the host
     format        text        not null default 'webhook'
                   check (format in ('webhook', 'chat', 'slack', 'discord', 'teams', 'email')),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -117,6 +117,11 @@ for _tag, _words, _first in (
     ("merge", r"<<", ["<"]),
 ):
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_words})\Z"), _first)
+
+
+def resolvers() -> Mapping[str, Sequence[tuple[str, re.Pattern[str]]]]:
+    """By first character: the plain words that are not text, for whoever writes YAML that is read here."""
+    return _Loader.yaml_implicit_resolvers
 
 
 def _number(loader: yaml.SafeLoader, node: ScalarNode) -> int | float:

@@ -44,7 +44,7 @@ def create(
     """Tell a URL of events, from now on.
 
     https://... gets signed webhooks, mailto:ann@example.com mail. With --format chat it is told as incoming webhooks
-    of chats expect it. ${secrets.NAME} in the URL is a stored secret.
+    of chats expect it. ${secrets.NAME} is a stored secret that holds the URL.
 
     \b
     Example:

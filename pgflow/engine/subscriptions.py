@@ -27,6 +27,9 @@ MOST_FAILURES = 20
 MOST_SECONDS = 5 * 86400.0
 """Or seconds without any that came through."""
 
+SECRET_URL = re.compile(r"\$\{secrets\.([^}]*)\}")
+"""A URL that is a secret. Only as a whole: as a part of one, a secret could be sent to wherever the rest leads."""
+
 _STATUS = re.compile(r"\banswered (\d{3})\b")
 
 
@@ -39,7 +42,7 @@ class Subscription:
         types: patterns of event types, as in `workflow.*`.
         names: patterns of the names of workflows and tasks; None: all.
         runs_only: nothing of tasks within a run.
-        url: where to; may hold `${secrets.NAME}`.
+        url: where to; or `${secrets.NAME}`, a secret that holds it.
         format: `webhook`, `chat` (`slack`, `discord`, `teams`) or `email`.
         secrets: names of secrets that deliveries are signed with, each with all of them.
         failures: deliveries in a row that were given up.

@@ -10,11 +10,12 @@ problems that are told.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Protocol
 
 import orjson
+from pydantic import ValidationError
 
 from pgflow.codec import encode
 from pgflow.errors import PayloadError
@@ -74,7 +75,7 @@ def check(
     if too_big := list(_sizes(document)):
         return None, too_big
     examined = _Examined(document, kinds, judge)
-    found = list(islice(dict.fromkeys(examined.problems()), MOST_TOLD + 1))
+    found = list(islice(_once(examined.problems()), MOST_TOLD + 1))
     if not found:
         return examined.definition, []
     more = [Problem("", f"there are more problems than these {MOST_TOLD}")] if len(found) > MOST_TOLD else []
@@ -88,6 +89,14 @@ def _sizes(document: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem(
                 field, f"{len(found):,} are too many", f"{most:,} is the most; split it, and use `workflow` nodes"
             )
+
+
+def _once(problems: Iterable[Problem]) -> Iterator[Problem]:
+    seen: set[Problem] = set()
+    for problem in problems:
+        if problem not in seen:
+            seen.add(problem)
+            yield problem
 
 
 def _natural(problem: Problem) -> list[tuple[int, str]]:
@@ -106,10 +115,11 @@ class _Examined:
         self._nodes: dict[str, Node] = {}
         self._edges: list[tuple[int, Edge]] = []
         self._labels: dict[str, Sequence[str] | None] = {}
-        if misshapen(Definition, document, ""):
+        try:
+            self.definition = definition = Definition.model_validate(document)
+        except ValidationError:
             self._take_apart()
         else:
-            self.definition = definition = Definition.model_validate(document)
             self._nodes, self._edges = dict(definition.nodes), list(enumerate(definition.edges))
             self._named = set(self._nodes)
 

@@ -5,7 +5,8 @@ are: its trigger rule says whether it begins or is skipped. A skip decides the e
 after every call each node either is to begin, runs, waits for a node upstream that runs, or has its fate.
 
 A node that is skipped because something upstream failed carries that on: it is *blamed*, and counts as failed for
-those that ask (`none_failed`, `all_failed`). A failure is *handled* by an edge that is taken for it.
+those that ask (`none_failed`, `all_failed`). One that waited for failures which did not come is not. A failure is
+*handled* by an edge that is taken for it.
 """
 
 from __future__ import annotations
@@ -39,10 +40,12 @@ class _Incoming:
     left: int = 0
     taken: int = 0
     failed: int = 0
+    lost: int = 0
+    """Not taken, and because of a failure."""
 
 
 Taken = Callable[[Edge], bool]
-"""Whether an edge whose source completed is taken: by its branch and its expression."""
+"""Whether an edge whose source ended as it asks is taken: by its branch and its expression."""
 
 
 class Fates:
@@ -83,7 +86,7 @@ class Fates:
         Args:
             name: the node.
             state: completed, failed or cancelled.
-            taken: asked of each edge of a node that completed.
+            taken: asked of each edge that is for such an end.
         """
         begin: list[str] = []
         skipped: list[str] = []
@@ -111,26 +114,23 @@ class Fates:
             if source in self.fates:
                 continue
             self.fates[source] = ended
+            hurt = ended.state in (State.FAILED, State.CANCELLED) or ended.blamed
             for edge in self._outgoing[source]:
-                took = self._takes(edge, ended, taken)
+                took = ended.state == edge.on_state and taken(edge)
                 handled = handled or (took and ended.state is State.FAILED)
                 into = self._incoming[edge.target]
                 into.left -= 1
                 into.taken += took
-                into.failed += not took and (ended.state in (State.FAILED, State.CANCELLED) or ended.blamed)
+                into.failed += hurt
+                into.lost += hurt and not took
                 if into.left == 0 and edge.target not in self.fates:
-                    if self._begins(self._rules[edge.target], into):
+                    rule = self._rules[edge.target]
+                    if self._begins(rule, into):
                         begin.append(edge.target)
                     else:
                         skipped.append(edge.target)
-                        todo.append((edge.target, Fate(State.SKIPPED, into.failed > 0)))
+                        todo.append((edge.target, Fate(State.SKIPPED, self._blames(rule, into))))
         return handled
-
-    @staticmethod
-    def _takes(edge: Edge, ended: Fate, taken: Taken) -> bool:
-        if ended.state is State.COMPLETED:
-            return edge.on_state == "completed" and taken(edge)
-        return ended.state is State.FAILED and edge.on_state == "failed"
 
     @staticmethod
     def _begins(rule: Rule, into: _Incoming) -> bool:
@@ -145,3 +145,14 @@ class Fates:
                 return into.failed == 0
             case Rule.ALL_FAILED:
                 return into.failed == into.count
+
+    @staticmethod
+    def _blames(rule: Rule, into: _Incoming) -> bool:
+        """Whether it is because of a failure that it does not begin."""
+        match rule:
+            case Rule.NONE_FAILED:
+                return True
+            case Rule.ALL_FAILED:
+                return False
+            case _:
+                return into.lost > 0

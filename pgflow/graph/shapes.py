@@ -6,6 +6,7 @@ A message says what a place has to be, not what stands there: what stands there 
 from __future__ import annotations
 
 import difflib
+from bisect import bisect
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from pgflow.graph.document import Node, Problem, Retry
 
-MOST_COMPARED = 300
+MOST_COMPARED = 200
 """A suggestion is looked for among so many names at most: there may be thousands of wrong ones, too."""
 
 _HAS_TO_BE = {
@@ -132,15 +133,14 @@ def nearest(wrong: str, known: Collection[str]) -> str | None:
 
 
 def _alike(wrong: str, known: Collection[str]) -> list[str]:
-    first, last = wrong[:1].lower(), wrong[-1:].lower()
-    alike = [
-        name for name in known
-        if abs(len(name) - len(wrong)) < 4 and (name[:1].lower() == first or name[-1:].lower() == last)
-    ]  # fmt: skip
-    alike.sort(key=lambda name: (-len(_common(name, wrong)), name))
-    return alike[:MOST_COMPARED]
+    """Those that begin or end as the wrong name does."""
+    alike = set()
+    for turned in (str, _backwards):
+        names = sorted(map(turned, known))
+        place = bisect(names, turned(wrong))
+        alike.update(map(turned, names[max(0, place - MOST_COMPARED // 4) : place + MOST_COMPARED // 4]))
+    return sorted(alike)
 
 
-def _common(one: str, other: str) -> str:
-    length = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
-    return one[:length]
+def _backwards(text: str) -> str:
+    return text[::-1]

@@ -1,8 +1,8 @@
 """The node type `approval`.
 
 The question is a row (`pgflow.approval`), so that it can be listed; the decision is a signal that only deciding can
-send, in the transaction that decides. When time is up, the row is closed first: should somebody be deciding at that very
-instant, either the row is closed and they are told so, or the decision is there and counts.
+send, in the transaction that decides. When time is up, the row is closed first: should somebody be deciding at that
+very instant, either the row is closed and they are told so, or the decision is there and counts.
 """
 
 from __future__ import annotations

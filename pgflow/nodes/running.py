@@ -142,7 +142,7 @@ class GraphRun(Group):
         assert isinstance(kind, Work)
         done = self._replay.history.child(name) is not None
         input = {} if done else named(node.config, partial(self._rendered, kind, node))
-        return (yield from child(scene, name, f"pgflow.{kind.name}", input))
+        return (yield from child(scene, name, kind.task, input))
 
     def _config(self, kind: NodeType[Any], name: str, node: Node) -> Config:
         if name in self._replay.history.facts:  # what it gave is recorded; what it was made of may be gone

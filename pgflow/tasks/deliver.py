@@ -8,7 +8,6 @@ so that a receiver which has it already can tell: a worker that dies between the
 from __future__ import annotations
 
 import random
-import re
 import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -17,10 +16,10 @@ import structlog
 
 from pgflow.backoff import RetryPolicy
 from pgflow.engine import subscriptions as engine
-from pgflow.engine.subscriptions import QUEUE, TASK, Address
+from pgflow.engine.subscriptions import QUEUE, SECRET_URL, TASK, Address
 from pgflow.errors import DatabaseUnavailable, Fatal, PgflowError, RetryLater
 from pgflow.outbound import notice
-from pgflow.outbound.errors import MailRefused
+from pgflow.outbound.errors import MailRefused, OutboundRefused
 from pgflow.sdk.app import App
 from pgflow.sdk.attempt import current
 from pgflow.sdk.secret import Vault
@@ -39,8 +38,6 @@ LONGEST_DELAY = 86400.0
 TIMEOUT = 15.0
 ANSWER = 4096
 """Bytes of an answer that are waited for. Nobody reads them, but a receiver may not like to be cut off."""
-
-_SECRET = re.compile(r"\$\{secrets\.([A-Z_][A-Z0-9_]*)\}")
 
 
 class NotDelivered(RetryLater):
@@ -120,9 +117,10 @@ def _completed(event: dict[str, Any], to: Address) -> dict[str, Any]:
 
 
 async def _send(own: OwnTasks, vault: Vault, to: Address, event: dict[str, Any], id: str) -> dict[str, Any]:
-    names = _SECRET.findall(to.url)
-    values = await vault.reveal([*names, *to.secrets])
-    url = _SECRET.sub(lambda found: values[found[1]], to.url)
+    url = to.url
+    values = await vault.reveal(to.secrets)
+    if (named := SECRET_URL.fullmatch(url)) is not None:
+        url = _checked(named[1], (await vault.reveal([named[1]]))[named[1]])
     if to.format == "email":
         return await _mail(own, url, event, id)
     if to.format == "webhook":
@@ -145,6 +143,18 @@ async def _send(own: OwnTasks, vault: Vault, to: Address, event: dict[str, Any],
             text += "; redirects are not followed, the subscription needs the final URL"
         raise Refused(text, reply.retry_after())
     return {"status": reply.status, "seconds": round(reply.seconds, 3)}
+
+
+def _checked(name: str, url: str) -> str:
+    """The URL that a secret holds. If it holds something else, nothing of that may stand in an error."""
+    from pgflow.outbound.policy import Policy
+    from pgflow.outbound.target import parse
+
+    try:
+        parse(url, Policy(everything=True))
+    except OutboundRefused:
+        raise OutboundRefused(f"the secret {name} holds no URL that can be called") from None
+    return url
 
 
 async def _mail(own: OwnTasks, url: str, event: dict[str, Any], id: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`pgflow.http`, `pgflow.sql` and so on: what work nodes of graphs are done by, one task a node type."""
+"""`pgflow.node.http`, `pgflow.node.sql` and so on: what work nodes of graphs are done by, one task a node type."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def register(app: App, own: OwnTasks) -> None:
 
 def _enter(app: App, own: OwnTasks, kind: Work[Any]) -> None:
     @app.task(
-        name=f"pgflow.{kind.name}", queue="default", timeout=kind.timeout, retry=RetryPolicy(**kind.retry.model_dump())
+        name=kind.task, queue="default", timeout=kind.timeout, retry=RetryPolicy(**kind.retry.model_dump())
     )
     async def work(config: dict[str, Any], secrets: list[list[str | int]] | None = None) -> Any:
         if secrets:

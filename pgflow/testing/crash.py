@@ -264,19 +264,31 @@ class _Test:
         return self.normal(data.get("result", data.get("input", data.get("state"))))
 
     async def _come_late(self, dead: Mortal) -> None:
-        """Send what a dead worker wanted written, now that another has its tasks: nobody may take it."""
-        if not dead.unsent:
-            return
+        self.report.refused += await come_late(self.engine, dead, self.workflow.name)
+
+
+async def come_late(engine: LocalEngine, dead: Mortal, name: str) -> int:
+    """Send what a dead worker wanted written, now that another has its tasks: nobody may take it. Returns how much.
+
+    Args:
+        engine: where it had been.
+        dead: the worker.
+        name: what runs, for a person.
+
+    Raises:
+        CrashTestFailed: some of it was taken.
+    """
+    if dead.unsent:
         batch = Batch(dead.unsent, dead.worker_id)
-        answers = await self.engine.call_together(batch.calls)
+        answers = await engine.call_together(batch.calls)
         lost = len(batch.answer(answers))
         endings = len(batch.settlements) + len(batch.parkings)
         if lost < endings or any(isinstance(answer, dict | set) and answer for answer in answers):
             late = described(dead.unsent)
             raise CrashTestFailed(
-                f"{self.workflow.name}: what a dead worker wrote late was taken, though its leases were gone: {late}"
+                f"{name}: what a dead worker wrote late was taken, though its leases were gone: {late}"
             )
-        self.report.refused += len(dead.unsent)
+    return len(dead.unsent)
 
 
 def _compared(task: str, expected: Story, story: Story) -> Iterable[str]:

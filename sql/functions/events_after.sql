@@ -4,7 +4,9 @@
 -- What lies between is read in windows of transaction ids, narrow where events are dense and wide where there are none,
 -- so that a page never costs more than a few of its size to sort; a single huge transaction is the exception.
 -- Index: event_cursor. It is a BRIN, which costs writers nearly nothing, and only a bitmap scan can use it.
-create or replace function pgflow.events_after(after_xid bigint, after_id bigint, below bigint, most integer)
+create or replace function pgflow.events_after(
+    after_xid bigint default 0, after_id bigint default 0,
+    below bigint default pg_snapshot_xmin(pg_current_snapshot())::text::bigint, most integer default 1000)
 returns setof pgflow.event
 language plpgsql
 set enable_bitmapscan = on

@@ -1,6 +1,5 @@
 """What becomes of each node of a graph, and of the run, by the words of `pgflow/graph/document.py`: one look at each
-node, after those above it. No order of ends comes into it, so none can matter. At most 100 lines, a test sees to that.
-"""
+node, after those above it. No order of ends comes into it, so none can matter."""
 
 from __future__ import annotations
 
@@ -17,12 +16,11 @@ Says = bool | tuple[str, str]
 
 @dataclass(frozen=True)
 class Does:
-    """What a node would do if it ran.
+    """What a node would do if it ran:
 
-    Args:
-        fails: how many attempts would fail before one is good; of a map, for each element.
-        branch: the branch it would choose, or the question it would ask.
-        cancelled: somebody would cancel it.
+    fails: how many attempts would fail before one is good; of a map, for each element.
+    branch: the branch it would choose, or the question it would ask.
+    cancelled: somebody would cancel it.
     """
 
     fails: tuple[float, ...] = (0,)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import psycopg
 import pytest
 
-from pgflow import App
+from pgflow import App, Context, SyncContext
 from pgflow.config import Settings
 from pgflow.errors import ArgumentError, NotFound
 from pgflow.sdk.async_client import AsyncClient
@@ -28,6 +29,23 @@ async def handle(order_id: int, note: str = "") -> None:
 @app.task
 async def look(table: str, op: str, at: str, old: dict[str, Any] | None, new: dict[str, Any] | None) -> None:
     handled.append({"table": table, "op": op, "new": new})
+
+
+@app.workflow(name="ship")
+async def ship(ctx: Context, order_id: int) -> None:
+    async def write(db: psycopg.AsyncConnection[Any]) -> None:
+        await db.execute("update orders set status = status || '!' where id = %s", [order_id])
+
+    await ctx.tx(write)
+
+
+@app.workflow(name="pack")
+def pack(ctx: SyncContext, order_id: int) -> None:
+    def write(db: psycopg.Connection[Any]) -> None:
+        db.execute("set transaction isolation level serializable")
+        db.execute("update orders set status = status || '?' where id = %s", [order_id])
+
+    ctx.tx(write)
 
 
 def test_both_colours_have_the_same_verbs_and_signatures() -> None:
@@ -57,6 +75,25 @@ async def test_a_change_of_a_row_is_handled_by_a_worker(database: Settings, engi
             "name": handle.name, "queue": "shop", "priority": 1, "timeout": 5.0,
         }  # fmt: skip
         assert await client.table_triggers.remove("paid", "all") == ["paid", "all"]
+
+
+async def test_a_workflow_that_changes_the_row_it_was_started_for_does_not_start_itself(
+    database: Settings, engine: Engine
+) -> None:
+    engine.connection.execute("create table orders (id int primary key, status text)")
+    async with AsyncClient(database, app.tasks) as client, executing(database, app.tasks):
+        for workflow in (ship, pack):
+            await client.table_triggers.install(
+                workflow.name, workflow, table="orders", on=["insert", "update"], input={"order_id": "${new.id}"},
+                when=f"new.status not like '%{'?' if workflow is ship else '!'}%'",
+            )  # fmt: skip
+        engine.connection.execute("insert into orders values (1, 'new')")
+        await eventually(lambda: len(engine.query("select from pgflow.outcome where task_id = root_id")) == 2)
+    assert engine.query("select name from pgflow.task where name in ('ship', 'pack') order by name") == [
+        ("pack",), ("ship",),
+    ]  # fmt: skip
+    ((status,),) = engine.query("select status from orders")
+    assert sorted(status) == sorted("new!?")
 
 
 def test_a_sync_client_has_the_verbs_and_takes_part_in_a_transaction(database: Settings, engine: Engine) -> None:

@@ -274,11 +274,11 @@ async def test_a_secret_that_is_not_there_is_told_and_waited_for(
     client: AsyncClient, flow_workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with serving() as server, flow_workers():
-        await client.subscriptions.create("ops", server.url + "/${secrets.PATH_KEY}", secrets=["MISSING_KEY"])
+        await client.subscriptions.create("ops", "${secrets.HOOK_URL}", secrets=["MISSING_KEY"])
         with pytest.raises(TaskFailed, match="there is no secret"):
             await client.result(await client.subscriptions.test("ops"), timeout=20)
         assert server.requests == []
-        monkeypatch.setenv("PGFLOW_SECRET_PATH_KEY", "hidden-path")
+        monkeypatch.setenv("PGFLOW_SECRET_HOOK_URL", f"{server.url}/hidden-path")
         monkeypatch.setenv("PGFLOW_SECRET_MISSING_KEY", "whsec_" + "c" * 32)
         await client.result(await client.subscriptions.test("ops"), timeout=20)
         assert server.requests[0].target == "/hidden-path"
@@ -287,6 +287,10 @@ async def test_a_secret_that_is_not_there_is_told_and_waited_for(
         with pytest.raises(TaskFailed):
             await client.result(test, timeout=20)
         assert "hidden-path" not in str(await client.show(test.id))
+        monkeypatch.setenv("PGFLOW_SECRET_HOOK_URL", "postgresql://root:hidden-word@db.example/shop")
+        with pytest.raises(TaskFailed, match="the secret HOOK_URL holds no URL that can be called") as failed:
+            await client.result(await client.subscriptions.test("ops"), timeout=20)
+        assert "hidden-word" not in str(failed.value.error)
 
 
 async def test_an_alert_reaches_a_mailbox(client: AsyncClient, local: Settings, flow_workers: Workers) -> None:

@@ -15,7 +15,7 @@ from pgflow.db.call import Call
 from pgflow.engine import control
 from pgflow.engine import subscriptions as engine
 from pgflow.engine.enqueue import Enqueued, Request, Spec, enqueue
-from pgflow.engine.subscriptions import QUEUE, TASK, Delivery, Subscription
+from pgflow.engine.subscriptions import QUEUE, SECRET_URL, TASK, Delivery, Subscription
 from pgflow.errors import ArgumentError, NotFound
 from pgflow.model import EventType, State
 from pgflow.sdk.secret import check_name
@@ -28,7 +28,6 @@ FAILURES = ("task.failed",)
 FORMATS = ("webhook", "chat", "slack", "discord", "teams", "email")
 PAGE = 500
 
-_SECRET = re.compile(r"\$\{secrets\.([^}]*)\}")
 _NAMES = re.compile(r"[A-Za-z0-9_.:*-]{1,200}")
 _MAIL = re.compile(r"[^@\s,<>]+@[^@\s,<>]+")
 
@@ -93,15 +92,13 @@ def _check_url(url: str) -> None:
     from pgflow.outbound.policy import Policy
     from pgflow.outbound.target import parse
 
-    for name in _SECRET.findall(url):
-        check_name(name)
-    plain = _SECRET.sub("x", url)
-    if url.startswith("${secrets."):
+    if (named := SECRET_URL.fullmatch(url)) is not None:
+        check_name(named[1])
         return
-    if "${" in plain:
-        raise ArgumentError("a URL may refer to secrets only", hint="write ${secrets.NAME}")
+    if "${" in url:
+        raise ArgumentError("a URL can be a secret only as a whole", hint="write ${secrets.NAME}, and store all of it")
     try:
-        parse(plain, Policy(everything=True))
+        parse(url, Policy(everything=True))
     except OutboundRefused as error:
         raise ArgumentError(error.message, hint=error.hint) from None
 
@@ -110,8 +107,9 @@ def slot_of(subscription: Subscription) -> str:
     """Whose deliveries take turns: the host; of a URL that only workers know, the subscription."""
     if subscription.format == "email":
         return "mail"
-    host = urlsplit(subscription.url).hostname or ""
-    return f"subscription:{subscription.name}" if "$" in host or not host else host.removesuffix(".")
+    if SECRET_URL.fullmatch(subscription.url):
+        return f"subscription:{subscription.name}"
+    return (urlsplit(subscription.url).hostname or "").removesuffix(".")
 
 
 def put(subscription: Subscription, *, actor: str | None) -> Steps[str]:
@@ -243,7 +241,8 @@ class Subscriptions:
 
         Args:
             name: its own.
-            url: where to: `https://...`, `mailto:ann@example.com`; it may hold `${secrets.NAME}`.
+            url: where to: `https://...`, `mailto:ann@example.com`; or `${secrets.NAME}`,
+                a secret that holds such a URL.
             **wanted: `types=` (patterns such as `workflow.*`; `task.failed` unless given), `names=` (patterns of
                 workflows and tasks), `runs_only=`, `format=` (`webhook`, `chat`, `slack`, `discord`, `teams`,
                 `email`), `secrets=` (names of secrets that sign).
