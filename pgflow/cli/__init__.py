@@ -28,6 +28,7 @@ SECTIONS = {
         "task": ("pgflow.cli.task", "List, show, cancel, redrive tasks."),
         "queue": ("pgflow.cli.queue", "List, pause and resume queues."),
         "approval": ("pgflow.cli.approval", "List what people are asked to decide; approve, reject."),
+        "event": ("pgflow.cli.event", "Emit and list application events."),
         "schedule": ("pgflow.cli.schedule", "Start runs by the clock: at times of day, at intervals, once."),
         "secret": ("pgflow.cli.secret", "Set, list, remove, check secrets; rotate their keys."),
         "subscription": ("pgflow.cli.subscription", "Tell others of events: by webhook, in a chat, by mail."),

@@ -9,10 +9,12 @@ from typing import Any
 import click
 
 from pgflow.cli import connection, output
+from pgflow.cli.event import payload_of
 from pgflow.cli.parameters import ID, pair
 from pgflow.cli.task import cancel_all
 from pgflow.errors import ArgumentError
 from pgflow.sdk.client import Client
+from pgflow.sdk.task import Key
 
 _IDS = click.argument("run_ids", type=ID, nargs=-1, required=True, metavar="ID...")
 _SET = click.option(
@@ -69,26 +71,34 @@ def _tell(what: str, done: list[int], asked: Sequence[int], client: Client) -> N
 
 
 @click.command(cls=output.Command)
-@click.argument("run_id", type=ID, metavar="ID")
+@click.argument("run", metavar="ID | WORKFLOW")
 @click.argument("name")
-@click.argument("payload", default="null", metavar="[JSON]")
-def signal(run_id: int, name: str, payload: str) -> None:
-    """Send the signal NAME to a run.
+@click.argument("payload", default="null", metavar="[JSON | -]")
+@click.option("--key", help="The key that the run of this WORKFLOW was started with.")
+def signal(run: str, name: str, payload: str, key: str | None) -> None:
+    """Send the signal NAME to a run: by its id, or by its workflow's name and the key it was started with.
 
     \b
-    Example:
+    Examples:
       pgflow run signal 42 confirmed '{"by": "ann"}'
+      pgflow run signal signups.signup confirmed '{"by": "ann"}' --key signup-42
     """
-    try:
-        value: Any = json.loads(payload)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise ArgumentError(f"the payload is no JSON: {error}", hint="""a text needs quotes, as in '"yes"'""") from None
+    value = payload_of(payload)
+    target = Key(run, key) if key is not None else _id(run)
     with connection.client() as client:
-        client.signal(run_id, name, value)
+        client.signal(target, name, value)
     if output.wants_json():
-        output.document({"id": run_id, "signal": name})
+        to = {"id": target} if isinstance(target, int) else {"workflow": run, "key": key}
+        output.document({**to, "signal": name})
     else:
-        output.note(f"{name} sent to {run_id}")
+        output.note(f"{name} sent to {run}" + (f" with the key {key}" if key is not None else ""))
+
+
+def _id(run: str) -> int:
+    try:
+        return int(ID(run))
+    except click.BadParameter:
+        raise ArgumentError(f"{run!r} is no run's id", hint="for a workflow's name give --key, too") from None
 
 
 @click.command(cls=output.Command)

@@ -106,14 +106,14 @@ class Standing(NamedTuple):
     """One thing that keeps a task.
 
     Args:
-        what: `paused`, `parked`, `arrivals`, `timer` or `child`.
+        what: `paused`, `parked`, `arrivals`, `timer`, `event` or `child`.
         task_id: of what is parked, or of the child.
-        name: its task's name.
-        step: its name within the parent; the key of a timer.
-        state: its state; None for a child that is just moving.
+        name: its task's name; that of the event that is waited for.
+        step: its name within the parent; the key of a timer or of a wait for an event.
+        state: its state; None for a child that is just moving; the key of the event that is waited for.
         at: since when; of a timer and of `arrivals`: until when at most.
         actor: who paused it.
-        detail: why it is parked.
+        detail: why it is parked; what else an event has to be (`match`).
         number: of arrivals that it lacks; of children in all.
     """
 

@@ -39,7 +39,10 @@ GIVEN = ("run.id", "run.workflow")
 class Kind(Protocol):
     """What checking needs to know of a node type."""
 
-    later: frozenset[str]
+    @property
+    def later(self) -> frozenset[str]:
+        """Fields of the config that it renders itself."""
+        ...
 
     def branches(self, config: Mapping[str, Any]) -> Sequence[str] | None:
         """The labels that edges going out may have."""

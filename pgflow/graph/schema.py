@@ -20,10 +20,14 @@ _EXPRESSION = {"$ref": "#/$defs/Expression"}
 class Described(Protocol):
     """What the schema needs to know of a node type."""
 
-    title: str
-    description: str
-    config: type[BaseModel]
-    example: Mapping[str, Any]
+    @property
+    def title(self) -> str: ...
+    @property
+    def description(self) -> str: ...
+    @property
+    def config(self) -> type[BaseModel]: ...
+    @property
+    def example(self) -> Mapping[str, Any]: ...
 
 
 def schema(kinds: Mapping[str, Described]) -> dict[str, Any]:
@@ -113,7 +117,7 @@ def _admitting(found: dict[str, Any]) -> dict[str, Any]:
 def _or_expression(value: dict[str, Any]) -> dict[str, Any]:
     if _takes_any_text(value) or "const" in value:
         return value
-    outer = {name: value.pop(name) for name in ("title", "description", "default") if name in value}
+    outer: dict[str, Any] = {name: value.pop(name) for name in ("title", "description", "default") if name in value}
     if isinstance(inner := value.get("items"), dict):
         value["items"] = _or_expression(inner)
     if isinstance(inner := value.get("additionalProperties"), dict):

@@ -134,7 +134,7 @@ def nearest(wrong: str, known: Collection[str]) -> str | None:
 
 def _alike(wrong: str, known: Collection[str]) -> list[str]:
     """Those that begin or end as the wrong name does."""
-    alike = set()
+    alike: set[str] = set()
     for turned in (str, _backwards):
         names = sorted(map(turned, known))
         place = bisect(names, turned(wrong))

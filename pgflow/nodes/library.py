@@ -72,7 +72,7 @@ class Library:
             return await GraphRun(replay, definition, input, node_types(), self._cancel, self._run).conduct()
 
         return Workflow(
-            name=name, function=follow, signature=Whole(follow, skip=1), queue=newest.document["queue"],
+            name=name, function=follow, signature=Whole(follow, skip=1), queue=newest.document.get("queue", "default"),
             priority=Priority.NORMAL, retry=NO_RETRY,
         )  # fmt: skip
 

@@ -1,6 +1,6 @@
 -- Guarantees: of these events, each that an enabled subscription asks for becomes a task which delivers it, in this very
 -- transaction: no event is without its deliveries, and none is delivered that never was. Never those of the engine's own
--- tasks, or a delivery would be followed by deliveries about it. Called for every event as it is inserted
+-- tasks, or a delivery would be followed by deliveries about it; but those of a graph's nodes. Called for every event as it is inserted
 -- (pgflow.tell), but only while there is an enabled subscription.
 --
 -- It may be part of a transaction that takes long and holds locks: it locks nothing, holds on to no idle worker's row,
@@ -35,7 +35,7 @@ begin
            and (not s.runs_only or f.task_id = f.root_id)
          cross join lateral (
                select t.name, t.step from pgflow.task t where t.root_id = f.root_id and t.id = f.task_id offset 0) t
-         where not starts_with(t.name, 'pgflow' || '.')
+         where (not starts_with(t.name, 'pgflow' || '.') or starts_with(t.name, 'pgflow' || '.node.'))
            and (s.names is null or exists (select from unnest(s.names) p(pattern)
                                             where t.name like replace(replace(p.pattern, '_', '\_'), '*', '%')))
          order by f.id, s.id

@@ -1,7 +1,8 @@
 -- Guarantees: what keeps a task, as of one instant, a row for each thing: its run is paused; tasks of the run (of a
--- child: itself) that are parked, with why; how many arrivals it lacks; its own open timers; its unfinished children,
--- oldest first. At most `limit` of each.
--- Index: paused_run_pkey, parked_run, inbox_pkey, event_step, task_step, outcome_pkey; the primary keys of the places.
+-- child: itself) that are parked, with why; how many arrivals it lacks; its own open timers; the events it waits for;
+-- its unfinished children, oldest first. At most `limit` of each.
+-- Index: paused_run_pkey, parked_run, inbox_pkey, event_step, awaited_pkey, task_step, outcome_pkey; the primary keys of
+-- the places.
 select 'paused' as what, null::bigint as task_id, null::text as name, null::text as step, null::text as state,
        p.since as at, p.actor, null::jsonb as detail, null::bigint as number
   from pgflow.paused_run p where p.root_id = %(root)s::bigint
@@ -22,6 +23,9 @@ union all
         select from pgflow.event d
          where d.root_id = e.root_id and d.task_id = e.task_id and d.key = e.key and d.type = 'step.completed')
   order by 6 limit %(limit)s::integer)
+union all
+(select 'event', null, w.name, w.step, w.key, null, null, jsonb_strip_nulls(jsonb_build_object('match', w.match)), null
+   from pgflow.awaited w where w.task_id = %(task)s::bigint order by w.step limit %(limit)s::integer)
 union all
 (select 'child', t.id, t.name, t.step, p.state::text, p.due_at, null, null, count(*) over ()
    from pgflow.task t left join lateral (

@@ -61,7 +61,7 @@ begin
     foreach role in array array['ready', 'lease', 'delayed', 'inbox', 'throttled', 'parked', 'queue', 'lane', 'worker',
                                 'idle', 'cancellation', 'leader', 'idempotency', 'partition', 'limit', 'turn',
                                 'newcomer', 'paused_run', 'progress', 'schedule', 'firing', 'trigger', 'emission',
-                                'awaited', 'subscription', 'secret', 'approval'] loop
+                                'awaited', 'subscription', 'secret', 'approval', 'draft'] loop
         execute format('grant insert, update, delete on %I.%I to %I', home, role, worker);
     end loop;
 exception

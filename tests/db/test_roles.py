@@ -16,6 +16,7 @@ from pgflow.db.call import Session
 from pgflow.engine import (
     children,
     control,
+    emissions,
     facts,
     inspection,
     leadership,
@@ -116,6 +117,23 @@ def test_a_worker_may_do_all_that_secrets_need(acting: As) -> None:
     assert engine.run(secrets.reseal([secrets.Resealed("TOKEN", sealed, again)])) == []
     assert [row["version"] for row in engine.run(secrets.listed())] == [2]
     assert engine.run(secrets.remove(["TOKEN", "OTHER"])) == ["TOKEN"]
+
+
+def test_a_worker_may_do_all_that_events_need(acting: As) -> None:
+    engine = acting("pgflow_worker")
+    engine.enqueue()
+    (run,) = engine.claim()
+    expected = emissions.Expected(run.task_id, run.epoch, "$event:tick", "tick")
+    (since,) = engine.run(emissions.expect([expected]))
+    emitted = engine.run(emissions.emit("tick", b"1", given_id="mine"))
+    assert not engine.run(emissions.emit("tick", b"1", given_id="mine")).fresh
+    event = engine.run(emissions.emission(emitted.id))
+    assert engine.run(emissions.look([emissions.Sought("tick", None, (since, 0))])) == [[event]]
+    assert engine.run(emissions.triggers(["tick"])) == []
+    assert engine.run(emissions.deliver(event, engine.run(emissions.waiting("tick", None, (0, ""), 9)))) == 1
+    engine.run(emissions.forget([emissions.Forgotten(run.task_id, "$event:tick")]))
+    engine.run(upkeep.sweep_emissions(60.0))
+    engine.settle(run)
 
 
 @pytest.mark.parametrize(

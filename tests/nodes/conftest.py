@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
 
 import orjson
@@ -58,7 +58,7 @@ class Make(Protocol):
 
 
 @pytest.fixture
-def graphs(pgflow_database: Settings) -> Iterator[Make]:
+async def graphs(pgflow_database: Settings) -> AsyncIterator[Make]:
     """`graphs(app, outbound_allow=["127.0.0.1"])`: an engine under these settings."""
     made: list[LocalEngine] = []
 
@@ -70,4 +70,4 @@ def graphs(pgflow_database: Settings) -> Iterator[Make]:
 
     yield make
     for engine in made:
-        engine.finish()
+        await engine.close()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import errors as pg
+from psycopg import sql
 
 from pgflow.engine import limits, workers
 from pgflow.engine.enqueue import Request, Spec, enqueue
@@ -191,6 +194,28 @@ def test_in_a_transaction_it_happens_with_it_or_not_at_all(engine: Engine) -> No
     engine.connection.commit()
     engine.connection.autocommit = True
     assert engine.query("select count(*) from pgflow.ready") == [(20,)]
+
+
+def test_two_transactions_with_one_key_start_one_task(engine: Engine, engines: Callable[..., Engine]) -> None:
+    document = {"name": "noop", "key": "k"}
+    with ThreadPoolExecutor(1) as pool:
+        for commits in (True, False):
+            with engine.connection.transaction(force_rollback=not commits):
+                (first,) = ask(engine, document)
+                other = pool.submit(ask, engines(), document)
+                with pytest.raises(TimeoutError):
+                    other.result(0.2)
+            assert (other.result(20) == [first]) is commits
+            engine.settle(*engine.claim())
+
+
+def test_whoever_may_run_the_engine_may_enqueue_and_nobody_else(engine: Engine, engines: Callable[..., Engine]) -> None:
+    for role, may in (("pgflow_worker", True), ("pgflow_reader", False)):
+        acting = engines()
+        acting.connection.execute(sql.SQL("set role {}").format(sql.Identifier(role)))
+        for text in ("pgflow.start('noop')", """pgflow.enqueue('[{"name": "noop", "key": "k", "delay": 1}]'::jsonb)"""):
+            with nullcontext() if may else pytest.raises(pg.InsufficientPrivilege):
+                acting.query(f"select {text}")
 
 
 def test_one_idle_worker_of_each_queue_is_woken_at_commit(engine: Engine, engines: Callable[..., Engine]) -> None:
@@ -384,7 +409,11 @@ def test_no_plan_depends_on_statistics_or_on_the_settings_of_the_caller(
     engine = explaining
     for name in ("enable_seqscan", "enable_bitmapscan", "plan_cache_mode", "jit"):
         engine.connection.execute(f"reset {name}")
-    asked = [{"name": "noop"}, {"name": "noop", "key": "k", "delay": 5}, {"name": "noop", "queue": "few", "key": "l"}]
+    asked: list[dict[str, Any]] = [
+        {"name": "noop"},
+        {"name": "noop", "key": "k", "delay": 5},
+        {"name": "noop", "queue": "few", "key": "l"},
+    ]
     engine.run(limits.set_limit("few", limits.Limit(concurrency=1), actor=None))
     if statistics == "analyzed empty":
         engine.connection.execute("analyze")
@@ -398,7 +427,8 @@ def test_no_plan_depends_on_statistics_or_on_the_settings_of_the_caller(
     filler.run(enqueue([Request(Spec("noop"), b"{}", f"k{i}") for i in range(1000)]))
     if statistics == "analyzed full":
         engine.connection.execute("analyze")
-    seen = [node for plan in plans_of(engine, asked) for node in nodes(plan)]
+    plans = plans_of(engine, asked) + plans_of(engine, asked[:1])
+    seen = [node for plan in plans for node in nodes(plan)]
     assert any(node["Node Type"] == "ModifyTable" for node in seen), "no plan was seen"
     for node in seen:
         relation = node.get("Relation Name", "").rstrip("0123456789").rstrip("_")

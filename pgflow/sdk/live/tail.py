@@ -96,13 +96,15 @@ class Tail:
     async def _rest_after(self, page: Page) -> float:
         polled, self._polled = self._polled, False
         if page.events:
-            self._deaf |= polled and not self._heard
+            if polled and not self._heard:
+                self._deaf, self._stands_until = True, 0.0
             self._mark = None
             return 0.0 if page.full else COALESCE
         if self._looked_at + self._poll > self._stands_until:
             stands = STANDS * self._poll + MARGIN
-            await self._link.run_together([events.heed(), workers.idle([events.QUEUE], self._channel, stands)])
+            # Before it is sent: it may be consumed, and that be heard, before its answer is read.
             self._stands_until, self._mark = self._looked_at + stands, None
+            await self._link.run_together([events.heed(), workers.idle([events.QUEUE], self._channel, stands)])
             return 0.0
         if self._mark is None:
             self._mark, self._held_since = page.next, self._looked_at

@@ -1,0 +1,248 @@
+"""SQL nodes, against real databases."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from pgflow.config import Settings
+from pgflow.engine import secrets
+from pgflow.errors import TaskFailed
+from pgflow.nodes.connections import named
+from pgflow.nodes.sql import Sql
+from pgflow.sealing import Keyring, new_key
+from pgflow.testing.database import database
+from tests.nodes.conftest import Graphs, Make
+
+
+@pytest.fixture
+def warehouse(pgflow_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Another database, which the operator has called warehouse."""
+    with database(pgflow_server) as settings:
+        url = settings.require_url()
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("create table sales (id int primary key, day date, total numeric, who text)")
+            connection.execute(
+                "insert into sales select n, '2026-05-01', n * 1.10, 'c' || n from generate_series(1, 5) n"
+            )
+        monkeypatch.setenv("PGFLOW_SQL_WAREHOUSE", url)
+        yield url
+
+
+def node(query: str, *parameters: Any, **config: Any) -> dict[str, Any]:
+    return {
+        "type": "sql",
+        "config": {"connection": "warehouse", "query": query, "parameters": list(parameters), **config},
+        "retry": {"max_attempts": 3, "base": "1ms"},
+    }
+
+
+def count(url: str) -> int:
+    with psycopg.connect(url) as connection:
+        (found,) = connection.execute("select count(*) from sales").fetchone() or (0,)
+        return int(found)
+
+
+async def test_rows_come_as_objects(graphs: Make, warehouse: str) -> None:
+    given = await graphs().one(
+        node("select id, day, total, who from sales where day = $1 and id <= $2 order by id", "${input.day}", 2),
+        day="2026-05-01",
+    )
+    assert given == {
+        "rows": [
+            {"id": 1, "day": "2026-05-01", "total": 1.1, "who": "c1"},
+            {"id": 2, "day": "2026-05-01", "total": 2.2, "who": "c2"},
+        ],
+        "count": 2,
+        "more": False,
+    }
+
+
+async def test_values_of_all_kinds_become_json(graphs: Make, warehouse: str) -> None:
+    query = """select 1::bigint << 60 as big, 12345678901234567890.5 as exact, 0.1::float8 as float, 'NaN'::float8 as nan,
+        true as yes, null as none, '{"a": [1]}'::jsonb as json, '{1,2}'::int[] as list, '\\x0001'::bytea as bytes,
+        '1 day'::interval as span, '2026-05-01 12:00+00'::timestamptz as at, int4range(1, 3) as range,
+        '10.0.0.1'::inet as address, '7f1c7d43-38a3-4c07-9d8b-7a4e5f1f4a55'::uuid as id, '50%' as percent"""
+    (row,) = (await graphs().one(node(query)))["rows"]
+    assert row == {
+        "big": str(1 << 60), "exact": "12345678901234567890.5", "float": 0.1, "nan": "nan", "yes": True, "none": None,
+        "json": {"a": [1]}, "list": [1, 2], "bytes": "AAE=", "span": 86400.0, "at": "2026-05-01T12:00:00Z",
+        "range": "[1, 3)", "address": "10.0.0.1", "id": "7f1c7d43-38a3-4c07-9d8b-7a4e5f1f4a55", "percent": "50%",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("value", ["'; drop table sales; --", "${input.evil}", {"a": ["'"]}, ["x", "it's"]])
+async def test_a_parameter_is_never_part_of_the_query(graphs: Make, warehouse: str, value: Any) -> None:
+    cast = {str: "text", dict: "jsonb", list: "text[]"}[type(value)]
+    given = await graphs().one(node(f"select $1::{cast} as it", value), evil="' or true; drop table sales")
+    assert given["rows"] == [{"it": "' or true; drop table sales" if value == "${input.evil}" else value}]
+    assert count(warehouse) == 5
+
+
+def test_an_expression_in_a_query_is_a_problem_of_the_definition() -> None:
+    (problem,) = Sql().problems({"connection": "warehouse", "query": "select ${input.what}"})
+    assert problem.path == "query"
+    assert "$1" in str(problem.hint)
+    assert Sql().problems({"connection": "warehouse", "query": "select $${1,2}$$::int[], $1"}) == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "insert into sales values (9)",
+        "delete from sales",
+        "with gone as (delete from sales returning *) select * from gone",
+        "select 1; delete from sales",
+        "commit; delete from sales",
+        "do $$ begin delete from sales; end $$",
+        "select set_config('transaction_read_only', 'off', false), 1 from (select 1) x",
+        "set transaction read write",
+        "select 1 for update of sales",
+        "create table other (id int)",
+        "truncate sales",
+        "explain analyze delete from sales",
+        "select nextval('counting')",
+        "call nothing()",
+        "copy sales to stdout",
+    ],
+)
+@pytest.mark.parametrize("writable", [False, True])
+async def test_a_node_that_reads_changes_nothing(graphs: Make, warehouse: str, query: str, writable: bool) -> None:
+    """Not even where the connection would allow it."""
+    with psycopg.connect(warehouse, autocommit=True) as connection:
+        connection.execute("create sequence counting")
+    made = graphs(sql_writable=["warehouse"] if writable else [])
+    with pytest.raises(TaskFailed):
+        await made.one(node(query))
+    assert count(warehouse) == 5
+    assert made.query("select attempt from pgflow.outcome where task_id <> root_id") == [(1,)], "for good"
+
+
+async def test_a_connection_that_allows_it_is_written_to(graphs: Make, warehouse: str) -> None:
+    made = graphs(sql_writable=["warehouse"])
+    insert = "insert into sales (id, total) values ($1, $2) on conflict (id) do nothing"
+    assert await made.one(node(insert, 9, 4.5, write=True)) == {"rows": [], "count": 1, "more": False}
+    given = await made.one(node("update sales set total = 0 where id > $1 returning id", 4, write=True))
+    assert given == {"rows": [{"id": 5}, {"id": 9}], "count": 2, "more": False}
+    assert count(warehouse) == 6
+
+
+async def test_one_that_does_not_is_not(graphs: Make, warehouse: str) -> None:
+    with pytest.raises(TaskFailed, match="PGFLOW_SQL_WRITABLE does not name warehouse"):
+        await graphs().one(node("delete from sales", write=True))
+    assert count(warehouse) == 5
+
+
+async def test_more_rows_than_allowed_fail_and_undo_what_was_written(graphs: Make, warehouse: str) -> None:
+    made = graphs(sql_writable=["warehouse"])
+    with pytest.raises(TaskFailed, match="more than 3 rows"):
+        await made.one(node("select id from sales", limit=3))
+    with pytest.raises(TaskFailed, match="more than 3 rows"):
+        await made.one(node("delete from sales returning id", limit=3, write=True))
+    assert count(warehouse) == 5
+    cut = await made.one(node("select id from sales order by id", limit=3, more="cut"))
+    assert cut == {"rows": [{"id": 1}, {"id": 2}, {"id": 3}], "count": 3, "more": True}
+
+
+async def test_columns_of_one_name_are_an_error(graphs: Make, warehouse: str) -> None:
+    with pytest.raises(TaskFailed, match="several columns are called id"):
+        await graphs().one(node("select a.id, b.id from sales a join sales b using (id)"))
+
+
+async def test_a_statement_that_takes_too_long_is_tried_again(graphs: Make, warehouse: str) -> None:
+    made = graphs()
+    with pytest.raises(TaskFailed, match=r"longer than 0\.05 s"):
+        await made.one(node("select pg_sleep(20)", timeout=0.05))
+    assert made.query("select attempt from pgflow.outcome where task_id <> root_id") == [(3,)]
+
+
+async def test_a_wrong_query_fails_at_once_and_says_why(graphs: Make, warehouse: str) -> None:
+    made = graphs()
+    with pytest.raises(TaskFailed, match=r'column "nothing" does not exist'):
+        await made.one(node("select nothing from sales"))
+    assert made.query("select attempt from pgflow.outcome where task_id <> root_id") == [(1,)]
+
+
+async def test_a_database_that_is_not_there_is_tried_again(graphs: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGFLOW_SQL_GONE", "postgresql://ann:hunter22-secret@127.0.0.1:1/x")
+    made = graphs()
+    with pytest.raises(TaskFailed, match="refused"):
+        await made.one(node("select 1", connection="gone"))
+    assert made.query("select attempt from pgflow.outcome where task_id <> root_id") == [(3,)]
+    assert "hunter22" not in made.stored()
+
+
+async def test_a_password_is_not_shown_when_the_url_is_wrong(graphs: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGFLOW_SQL_BAD", "postgresql://ann:hunter22-secret@127.0.0.1:port/x?nonsense=1")
+    made = graphs()
+    with pytest.raises(TaskFailed):
+        await made.one(node("select 1", connection="bad"))
+    assert "hunter22" not in made.stored()
+
+
+async def test_an_unknown_connection_fails_and_names_those_there_are(graphs: Make, warehouse: str) -> None:
+    with pytest.raises(TaskFailed, match="engine, warehouse"):
+        await graphs().one(node("select 1", connection="house"))
+
+
+def test_connections_are_named_by_the_environment(database: Settings, warehouse: str) -> None:
+    assert named(database) == ["engine", "warehouse"]
+
+
+async def test_the_engine_itself_can_be_looked_at(graphs: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = graphs(sql_writable=["engine"])
+    query = "select count(*) as runs from pgflow.run where name = 'graph'"
+    assert (await made.one(node(query, connection="engine")))["rows"] == [{"runs": 1}]
+    with pytest.raises(TaskFailed, match="only read"):
+        await made.one(node("delete from pgflow.task", connection="engine", write=True))
+
+
+async def test_the_engine_shows_no_secrets(graphs: Make) -> None:
+    made = graphs()
+    ring = Keyring([new_key()])
+    await made.engine.call(secrets.put("TOKEN", ring.seal("hunter22", "pgflow", "TOKEN")))
+    with pytest.raises(TaskFailed, match="permission denied for table secret"):
+        await made.one(node("select * from pgflow.secret", connection="engine"))
+
+
+async def test_a_statement_ends_with_its_run(graphs: Make, warehouse: str) -> None:
+    made = graphs()
+    run = await made.start({"nodes": {"it": node("select pg_sleep(60)")}})
+    working = asyncio.create_task(made.engine.outcome(run))
+    await _sleeping(made, warehouse, 1)
+    await made.engine.client.cancel(run)
+    assert (await working).state == "cancelled"
+    await _sleeping(made, warehouse, 0)
+
+
+async def test_a_statement_is_sent_again_when_its_worker_dies(graphs: Make, warehouse: str) -> None:
+    made = graphs()
+    with psycopg.connect(warehouse, autocommit=True) as lock:
+        lock.execute("select pg_advisory_lock(1)")
+        wait = node("select pg_advisory_lock_shared(1)::text as it, (select count(*) from sales) as n")
+        run = await made.start({"nodes": {"it": wait}, "output": "${nodes.it.output.rows[0].n}"})
+        working = asyncio.create_task(made.engine.outcome(run))
+        await _sleeping(made, warehouse, 1)
+        await made.engine.kill()
+        lock.execute("select pg_advisory_unlock_all()")
+        assert (await working).output == 5
+
+
+async def _sleeping(made: Graphs, url: str, wanted: int) -> None:
+    """Wait until so many statements of nodes are at work there."""
+    query = (
+        "select count(*) from pg_stat_activity where application_name = 'pgflow sql' and datname = current_database()"
+    )
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        async with asyncio.timeout(20):
+            while True:
+                row = await (
+                    await connection.execute(query + " and state = 'active' and wait_event is not null")
+                ).fetchone()
+                if row == (wanted,):
+                    return
+                await asyncio.sleep(0.01)
