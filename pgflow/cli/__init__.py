@@ -33,6 +33,7 @@ SECTIONS = {
         "secret": ("pgflow.cli.secret", "Set, list, remove, check secrets; rotate their keys."),
         "subscription": ("pgflow.cli.subscription", "Tell others of events: by webhook, in a chat, by mail."),
         "trigger": ("pgflow.cli.trigger", "Start runs from HTTP requests, events, changes of tables."),
+        "workflow": ("pgflow.cli.workflow", "Check, publish, compare, start workflows written as graphs."),
         "workers": ("pgflow.cli.workers", "List the workers."),
     },
     "Check": {

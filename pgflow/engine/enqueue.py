@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
-
-import orjson
 
 from pgflow.db.call import Call, Rows
 from pgflow.engine.arrays import documents, numbers, optional_numbers
@@ -137,7 +134,7 @@ def enqueue(
     queues = [spec.queue for spec in specs]
     keys = [request.key for request in requests]
     keyed = keys.count(None) < len(keys)
-    hashes = [_hash(request) for request in requests] if keyed else None
+    anything = [ANY if request.throttle else None for request in requests]
     delays = [request.delay for request in requests]
     dues = [request.due for request in requests]
     sizes = [len(request.input) if len(request.input) > BULKY else None for request in requests]
@@ -156,7 +153,7 @@ def enqueue(
         "delays": optional_numbers(delays) if delays.count(None) < len(delays) else None,
         "dues": dues if dues.count(None) < len(dues) else None,
         "keys": keys if keyed else None,
-        "hashes": hashes,
+        "hashes": anything if any(request.throttle for request in requests) else None,
         "sizes": optional_numbers(sizes) if sizes.count(None) < len(sizes) else None,
         "slots": slots if slots.count(None) < len(slots) else None,
         "tags": documents(tag or b"null" for tag in tags) if tags.count(None) < len(tags) else "[]",
@@ -168,16 +165,18 @@ def enqueue(
     scoped = [(request.spec.name, request.key) for request in requests] if keyed else None
 
     def parse(rows: Rows) -> Enqueued:
-        ids, scopes, keys, holders, held_hashes = rows[0][:5]
-        if scoped is None or hashes is None:
+        ids, scopes, keys, holders, held_hashes, hashes = rows[0][:6]
+        if scoped is None:
             return Enqueued(ids, frozenset())
         holder_of = dict(zip(zip(scopes, keys, strict=True), zip(holders, held_hashes, strict=True), strict=True))
         existing = set()
+        asked_hashes = iter(hashes)
         for position, (name, key) in enumerate(scoped):
             if key is None:
                 continue
             holder, held_hash = holder_of[name, key]
-            if held_hash != hashes[position] and ANY not in {held_hash, hashes[position]}:
+            asked_hash = next(asked_hashes)
+            if held_hash != asked_hash and ANY not in {held_hash, asked_hash}:
                 raise IdempotencyConflict(key, holder)
             if holder != ids[position]:
                 ids[position] = holder
@@ -196,13 +195,3 @@ def supersede(requests: Sequence[Request], *, actor: str | None = None) -> Call[
         "actor": actor,
     }
     return Call("task/supersede", params, lambda rows: int(rows[0][0]))
-
-
-def _hash(request: Request) -> bytes | None:
-    """A hash of what is asked, blind to the order of keys."""
-    if request.key is None:
-        return None
-    if request.throttle:
-        return ANY
-    canonical = orjson.dumps(orjson.loads(request.input), option=orjson.OPT_SORT_KEYS)
-    return hashlib.sha256(canonical).digest()

@@ -227,7 +227,7 @@ class Decision(NamedTuple):
 
 
 def fire(decisions: Sequence[Decision]) -> Call[list[tuple[int, datetime, str, int | None]]]:
-    """Write these decisions, each once whoever else does. Returns (schedule id, instant, state, run) of those written."""
+    """Write these decisions, each once whoever else does. Returns (schedule id, instant, state, run) of what was."""
     instants = [
         (one.due.id, at, input, missed)
         for one in decisions

@@ -37,6 +37,11 @@ class HistoryRow(NamedTuple):
     at: datetime
 
 
+def origin(run: int) -> Call[None]:
+    """Mark what is changed in this transaction as this run's: a run does not start itself through a table trigger."""
+    return Call("workflow/origin", {"run": str(run)}, lambda _: None, literal=True)
+
+
 def history(tasks: Sequence[tuple[int, int]]) -> Call[dict[int, list[HistoryRow]]]:
     """What a replay of each of these (root_id, task_id) must know, as of one instant."""
     params = {"roots": numbers(root for root, _ in tasks), "tasks": numbers(task for _, task in tasks)}

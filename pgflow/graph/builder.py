@@ -2,7 +2,7 @@
 
 Example:
     >>> graph = Graph("daily_report", input={"type": "object", "required": ["day"]})
-    >>> fetch = graph.node("fetch", "http", {"url": f"https://api.example.com/sales?day={graph.input.day}"}, timeout="30s")
+    >>> fetch = graph.node("fetch", "http", {"url": f"https://api.example.com/sales/{graph.input.day}"}, timeout="30s")
     >>> big = graph.node("big", "condition", {"when": f"${{{fetch.output.total.expression} > 100}}"})
     >>> publish = graph.task("publish", "reports.publish", {"sales": fetch.output})
     >>> alarm = graph.task("alarm", "reports.alarm")

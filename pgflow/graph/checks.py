@@ -233,12 +233,12 @@ class _Examined:
             if edge.source != edge.target:
                 following.setdefault(edge.source, []).append((edge.target, number))
         done: set[str] = set()
-        for start in following:
+        for start, first in following.items():
             if start in done:
                 continue
             path: list[str] = [start]
             places: dict[str, int] = {start: 0}
-            todo = [iter(following[start])]
+            todo = [iter(first)]
             while todo:
                 for target, number in todo[-1]:
                     if target in places:

@@ -1,7 +1,8 @@
 """What a run is given: the JSON Schema that a definition has for it, and inputs held against it.
 
-JSON Schema is read as its draft 2020-12. Formats count, unlike there: a `date` that is none is refused. A `$ref` leads to
-a place in the same schema; nothing is ever fetched. Messages name places and what has to stand there, never what does.
+JSON Schema is read as its draft 2020-12. Formats count, unlike there: a `date` that is none is refused. A `$ref` leads
+to a place in the same schema; nothing is ever fetched. Messages name places and what has to stand there, never what
+does.
 """
 
 from __future__ import annotations
@@ -223,16 +224,17 @@ def _leaves(errors: list[ValidationError]) -> Iterator[ValidationError]:
         by_choice: dict[Any, list[ValidationError]] = {}
         for inner in error.context or ():
             by_choice.setdefault(inner.schema_path[0], []).append(inner)
-        near = [inner for inner in by_choice.values() if not _is_of_another_kind(error, inner)]
+        near = [inner for inner in by_choice.values() if not _is_of_another_kind(inner)]
         if len(near) == 1:
             yield from _leaves(near[0])
         else:
             yield error
 
 
-def _is_of_another_kind(error: ValidationError, inner: list[ValidationError]) -> bool:
-    return any(one.validator in {"type", "const", "$ref"} and one.path == error.path or
-               one.validator == "type" and len(one.relative_path) == 0 for one in inner)  # fmt: skip
+def _is_of_another_kind(inner: list[ValidationError]) -> bool:
+    """Whether an alternative was not meant: it is for another type, or says so in a field."""
+    depths = {"type": 0, "const": 1}
+    return any(len(one.relative_path) <= depths.get(str(one.validator), -1) for one in inner)
 
 
 def _told(error: ValidationError, where: str) -> Problem:
@@ -256,7 +258,9 @@ def _told(error: ValidationError, where: str) -> Problem:
         case "enum":
             choices = [one for one in wanted if isinstance(one, str)]
             if len(choices) == len(wanted):
-                return Problem(path, "there is no such choice", nearest(given if isinstance(given, str) else "", choices))
+                return Problem(
+                    path, "there is no such choice", nearest(given if isinstance(given, str) else "", choices)
+                )
             return Problem(path, f"there is no such choice; it is one of {str(wanted)[:200]}")
         case "const":
             return Problem(path, f"this has to be {str(wanted)[:100]!r}")

@@ -73,9 +73,7 @@ class _Decisions:
         return _Needs(needed, self._groups[source] & ~needed)
 
 
-def never(
-    rules: Mapping[str, Rule], edges: Sequence[Edge], order: Iterable[str]
-) -> list[Never]:
+def never(rules: Mapping[str, Rule], edges: Sequence[Edge], order: Iterable[str]) -> list[Never]:
     """The nodes that never begin. Those that do not begin because a node above them does not are not among them.
 
     Args:

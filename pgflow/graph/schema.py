@@ -71,7 +71,8 @@ def schema(kinds: Mapping[str, Described]) -> dict[str, Any]:
     properties["triggers"]["items"] = {"oneOf": [_trigger(kind, defs) for kind in MODELS]}
     whole = {
         "$schema": DRAFT, "$id": "https://pgflow.invalid/definition.json", "title": "pgflow definition",
-        **{field: value for field, value in definition.items() if field != "title"}, "$defs": dict(sorted(defs.items())),
+        **{field: value for field, value in definition.items() if field != "title"},
+        "$defs": dict(sorted(defs.items())),
     }  # fmt: skip
     found: dict[str, Any] = _with_durations(whole)
     return found
@@ -135,7 +136,7 @@ def _takes_any_text(value: Mapping[str, Any]) -> bool:
 
 
 def _trigger(kind: str, defs: dict[str, Any]) -> dict[str, Any]:
-    found = TypeAdapter(MODELS[kind]).json_schema(by_alias=True, ref_template=f"#/$defs/trigger.{{model}}")
+    found = TypeAdapter(MODELS[kind]).json_schema(by_alias=True, ref_template="#/$defs/trigger.{model}")
     for inner, value in found.pop("$defs", {}).items():
         defs[f"trigger.{inner}"] = value
     words = [word for word, of in WORDS.items() if of == kind]

@@ -21,7 +21,8 @@ _HAS_TO_BE = {
     "string_type": "text", "bool_type": "true or false", "bool_parsing": "true or false",
     "int_type": "a whole number", "int_parsing": "a whole number", "int_from_float": "a whole number",
     "float_type": "a number", "float_parsing": "a number", "finite_number": "a number",
-    "dict_type": "an object", "model_type": "an object", "model_attributes_type": "an object", "mapping_type": "an object",
+    "dict_type": "an object", "model_type": "an object", "model_attributes_type": "an object",
+    "mapping_type": "an object",
     "list_type": "a list", "tuple_type": "a list", "none_required": "null",
 }  # fmt: skip
 _PATTERNS = {

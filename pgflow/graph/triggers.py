@@ -12,17 +12,18 @@ from pgflow import cron, duration
 from pgflow.cron import CronError
 from pgflow.errors import ArgumentError, PgflowError
 from pgflow.expression import Expression, ExpressionError, Known, Template
-from pgflow.graph.document import Problem, Queue, Seconds
+from pgflow.graph.document import Problem, Seconds
 from pgflow.graph.inputs import filled, input_problems
 from pgflow.graph.shapes import kind_of, misshapen, nearest
 
-SCHEDULE_NAMES = Known(
-    ["trigger.schedule", "trigger.kind", "trigger.fire_at", "trigger.fire_date", "trigger.timezone"]
-)
+SCHEDULE_NAMES = Known(["trigger.schedule", "trigger.kind", "trigger.fire_at", "trigger.fire_date", "trigger.timezone"])
 WEBHOOK_NAMES = Known(["body", "headers", "delivery", "trigger", "received_at"])
 EVENT_NAMES = Known(["event.name", "event.payload", "event.key", "event.id", "event.at"])
-WHOLE_REQUEST = {"body": "${body}", "headers": "${headers}"}
-WHOLE_EVENT = {"event": "${event}"}
+_DEFAULTS: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "webhook": ("${body}", {"body": "${body}", "headers": "${headers}"}),
+    "event": ("${event.payload}", {"event": "${event}"}),
+}
+"""What a run is given that takes something, and one that takes anything."""
 MOST_CAUGHT_UP = 100
 
 
@@ -38,6 +39,8 @@ def _may_be_zero(value: object) -> object:
 
 
 Span = Annotated[float, BeforeValidator(_may_be_zero), Field(ge=0, json_schema_extra={"format": "duration"})]
+Whole = dict[str, Any] | Annotated[str, Field(pattern=r"^\$\{[\s\S]*\}$")]
+"""An object whose texts may hold expressions, or an expression that gives one."""
 OwnName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,49}$")]
 
 
@@ -45,13 +48,15 @@ class _Trigger(_Model):
     name: OwnName | None = Field(
         default=None, description="Its own; schedule, webhook or event unless given, with a number from the second on."
     )
-    input: dict[str, Any] | None = Field(default=None, description="What the run is given; may hold ${...}.")
-    tags: dict[str, str] = Field(default_factory=dict, description="Words to find its runs by, beside the definition's.")
+    tags: dict[str, str] = Field(
+        default_factory=dict, description="Words to find its runs by, beside the definition's."
+    )
 
 
 class ScheduleTrigger(_Trigger):
     """Started by the clock."""
 
+    input: dict[str, Any] | None = Field(default=None, description="What the run is given; may hold ${...}.")
     cron: str | None = Field(default=None, description="Minute, hour, day of month, month, day of week; or @daily.")
     every: Seconds | None = Field(default=None, description="An interval, in the place of cron.")
     at: str | None = Field(default=None, description="One instant, in the place of cron.")
@@ -77,7 +82,9 @@ class Header(_Model):
 class Hook(_Model):
     """How a webhook takes requests."""
 
-    path: str | None = Field(default=None, description="Where it listens, below /hooks/; the workflow's name unless given.")
+    path: str | None = Field(
+        default=None, description="Where it listens, below /hooks/; the workflow's name unless given."
+    )
     signature: Literal["standard", "hmac-sha256", "github", "stripe", "none"] | Header = Field(
         default="standard", description="How requests are signed; hmac-sha256 is another word for standard."
     )
@@ -93,6 +100,11 @@ class Hook(_Model):
 class WebhookTrigger(_Trigger):
     """Started by an HTTP request."""
 
+    input: Whole | None = Field(
+        default=None,
+        description="What the run is given; unless given the body, if the workflow's input says what it takes,"
+        " else body and headers.",
+    )
     webhook: Hook = Field(description="How it takes requests.")
     filter: str | None = Field(default=None, description="An expression; what it does not hold for starts nothing.")
 
@@ -100,6 +112,11 @@ class WebhookTrigger(_Trigger):
 class EventTrigger(_Trigger):
     """Started by an application event."""
 
+    input: Whole | None = Field(
+        default=None,
+        description="What the run is given; unless given the event's payload, if the workflow's input says what it"
+        " takes, else the event.",
+    )
     event: str = Field(min_length=1, max_length=200, description="The event's name, or the beginning of names and *.")
     filter: str | None = Field(default=None, description="An expression; what it does not hold for starts nothing.")
 
@@ -147,7 +164,9 @@ def problems(given: Any, where: str, schema: Mapping[str, Any] | None) -> list[P
     words = [word for word in WORDS if word in given]
     if len(words) != 1:
         message = "nothing says what starts it" if not words else f"{' and '.join(words)} exclude each other"
-        near = next((hint for hint in (nearest(str(key), WORDS) for key in given) if (hint or "").startswith("did")), None)
+        near = next(
+            (hint for hint in (nearest(str(key), WORDS) for key in given) if (hint or "").startswith("did")), None
+        )
         return [Problem(where, message, near if near and not words else HINT)]
     model = MODELS[WORDS[words[0]]]
     if wrong := misshapen(model, given, where):
@@ -190,7 +209,9 @@ def _of_its_expressions(trigger: Trigger, where: str, schema: Mapping[str, Any] 
     }[type(trigger)]  # fmt: skip
     wrong = [
         Problem(
-            f"{where}.input{(error.path or '$').removeprefix('$')}", f"{error.reason} (column {error.column})", error.hint
+            f"{where}.input{(error.path or '$').removeprefix('$')}",
+            f"{error.reason} (column {error.column})",
+            error.hint,
         )
         for error in Template.problems(trigger.input, known, macros)
     ]
@@ -204,18 +225,28 @@ def _of_its_expressions(trigger: Trigger, where: str, schema: Mapping[str, Any] 
     return wrong or _of_its_input(trigger, where, schema)
 
 
-def input_of(trigger: Trigger) -> dict[str, Any]:
-    """What its runs are given."""
+def input_of(trigger: Trigger, schema: Mapping[str, Any] | None) -> dict[str, Any] | str:
+    """What its runs are given.
+
+    Args:
+        trigger: it.
+        schema: what a run takes.
+    """
     if trigger.input is not None:
         return trigger.input
-    return dict({WebhookTrigger: WHOLE_REQUEST, EventTrigger: WHOLE_EVENT}.get(type(trigger), {}))
+    if isinstance(trigger, ScheduleTrigger):
+        return {}
+    part, whole = _DEFAULTS["webhook" if isinstance(trigger, WebhookTrigger) else "event"]
+    takes = (schema or {}).get("properties") or {}
+    return part if takes and not takes.keys() & whole.keys() else whole
 
 
 def _of_its_input(trigger: Trigger, where: str, schema: Mapping[str, Any] | None) -> list[Problem]:
     """Whether its runs are given what they take, as far as that can be told before an expression has a value."""
-    if not schema:
+    given = input_of(trigger, schema)
+    if not schema or isinstance(given, str):
         return []
-    input = filled(schema, input_of(trigger))
+    input = filled(schema, given)
     place = f"{where}.input"
     return [
         one._replace(hint=one.hint or ("the workflow's `input` asks for it" if "missing" in one.message else None))

@@ -51,7 +51,7 @@ class Ancestors:
         self._cyclic = {name for name, count in lacking.items() if count}
 
     def seen(self, name: str, *, itself: bool = False) -> Seen:
-        """Whether a node has its fate when this one begins, or ends. On a cycle nobody can tell: that is told already."""
+        """Whether a node has its fate when this one begins, or ends. On a cycle, which is told anyway, nobody knows."""
         if name in self._cyclic or name not in self._bit:
             return lambda _: True
         bits = self._before[name] | (self._bit[name] if itself else 0)

@@ -1,8 +1,8 @@
 """What a node type is.
 
 There are two kinds. A `Flow` node is done by the run itself, beside all others: it waits, decides, or has children
-done; it costs no worker of its own. A `Work` node is done by a worker as a child task of the run, with a queue, retries,
-a time-out and a dead letter like every task: whatever talks to the outside is one of these.
+done; it costs no worker of its own. A `Work` node is done by a worker as a child task of the run, with a queue,
+retries, a time-out and a dead letter like every task: whatever talks to the outside is one of these.
 
 A config is rendered before it is handed over: its `${...}` are values. What a node type wants to render itself, such as
 what is done for each of many, it names in `later`. References to secrets stay as they are until a worker has the node.

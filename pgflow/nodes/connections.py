@@ -75,7 +75,7 @@ async def opened(
             f"there is no connection {name!r} here; the workers know: {', '.join(named(settings))} "
             f"(the operator sets {PREFIX}{name.upper()})"
         )
-    if write and name not in settings.sql_writable:
+    if write and (name == ENGINE or name not in settings.sql_writable):
         said = (
             "the engine's own database is only read" if name == ENGINE else f"PGFLOW_SQL_WRITABLE does not name {name}"
         )

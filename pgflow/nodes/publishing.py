@@ -292,7 +292,9 @@ def _export(name: str, version: int | None, form: str) -> Steps[str]:
     import json
 
     _, found = yield from verbs.graph(name, version)
-    return to_yaml(found.document) if form == "yaml" else json.dumps(found.document, ensure_ascii=False, indent=2) + "\n"
+    return (
+        to_yaml(found.document) if form == "yaml" else json.dumps(found.document, ensure_ascii=False, indent=2) + "\n"
+    )
 
 
 def _asked(

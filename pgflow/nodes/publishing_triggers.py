@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pgflow.db.call import Call
@@ -69,22 +70,24 @@ def _made(definition: Definition, given: Mapping[str, Any], own: str) -> Made:
     name, source = f"{definition.name}:{own}", source_of(definition.name)
     queue, priority = definition.queue, Priority[definition.priority.upper()]
     tags = {**definition.tags, **trigger.tags}
-    input = declared.input_of(trigger)
+    input = declared.input_of(trigger, definition.input)
     if isinstance(trigger, ScheduleTrigger):
+        assert isinstance(input, dict)
         return schedule_of(
             name, definition.name, source=source, input=input, cron=trigger.cron, every=trigger.every,
             at=declared.instant(trigger), timezone=trigger.timezone, starts_at=trigger.starts_at,
             ends_at=trigger.ends_at, jitter=trigger.jitter, overlap=trigger.overlap, catch_up=trigger.catch_up,
             queue=queue, priority=priority, tags=tags,
         )  # fmt: skip
-    when: When = {"input": input, "queue": queue, "priority": priority, "tags": tags}
+    when: When = {"input": input if isinstance(input, dict) else {}, "queue": queue, "priority": priority, "tags": tags}
     if trigger.filter is not None:
         when["filter"] = trigger.filter
     if isinstance(trigger, EventTrigger):
         when["event"] = trigger.event
     else:
         _add_webhook(when, definition.name, trigger.webhook)
-    return trigger_of(name, definition.name, source=source, **when)
+    found = trigger_of(name, definition.name, source=source, **when)
+    return found if isinstance(input, dict) else replace(found, start={**found.start, "input": input})
 
 
 def _add_webhook(when: When, workflow: str, hook: Hook) -> None:

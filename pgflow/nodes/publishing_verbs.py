@@ -179,7 +179,9 @@ class Asked:
     queue: str | None
 
 
-def start(name: str, given: Mapping[str, Any], asked: Asked, *, limit: int, own: bool, actor: str | None) -> Steps[Handle[Any]]:  # fmt: skip
+def start(
+    name: str, given: Mapping[str, Any], asked: Asked, *, limit: int, own: bool, actor: str | None
+) -> Steps[Handle[Any]]:  # fmt: skip
     """Start a run; it follows the version that is the newest when it starts."""
     found = yield from version(name, None)
     document = found.document

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from math import isfinite
 from typing import Any, ClassVar, Literal
@@ -156,6 +156,8 @@ def _plain(value: Any) -> Any:
             return [_plain(one) for one in value]
         case timedelta():
             return value.total_seconds()
+        case datetime():
+            return value.astimezone(UTC) if value.tzinfo else value
         case bytes():
             return value
         case _ if type(value).__module__ in ("datetime", "uuid"):

@@ -124,7 +124,7 @@ class Batch:
 
 
 def _finished(settlement: Settlement, generation: int) -> Fact:
-    """That a workflow has ended: in the commit that ends its lease, or a worker that died between would tell it twice."""
+    """That a workflow has ended: in the commit that ends its lease, or one that died in between would tell it twice."""
     data = orjson.dumps({"state": settlement.state})
     return Fact(settlement.task_id, settlement.epoch, EventType.WORKFLOW_FINISHED, str(generation), data)
 

@@ -16,7 +16,7 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 from pgflow.config import Settings
 from pgflow.db import connect
 from pgflow.db.call import AsyncSession, Call, Session
-from pgflow.engine import facts
+from pgflow.engine import facts, workflows
 from pgflow.engine.children import Child
 from pgflow.engine.facts import Fact, Recorded, Try
 from pgflow.errors import Suspension
@@ -162,6 +162,8 @@ class WorkerJournal:
         pool = await self._pools.asynchronous()
         try:
             async with pool.connection() as connection:
+                async with connection.pipeline():  # in one round trip with BEGIN
+                    await AsyncSession(connection, self._schema).run(workflows.origin(self.root_id))
                 with within_step(effect.key):
                     value = effect.step.function(connection, *effect.args, **effect.kwargs)
                     if inspect.isawaitable(value):
@@ -177,6 +179,8 @@ class WorkerJournal:
     def transact_here(self, effect: Transact) -> Recorded:
         try:
             with self._pools.synchronous().connection() as connection:
+                with connection.pipeline():
+                    Session(connection, self._schema).run(workflows.origin(self.root_id))
                 with within_step(effect.key):
                     value = effect.step.function(connection, *effect.args, **effect.kwargs)
                 fact = effect.fact(value)

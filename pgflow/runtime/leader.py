@@ -6,13 +6,14 @@ statement that finds and moves rows in one step, harmless if two did it. A term 
 grows with each new leader.
 
 Every supervisor is a candidate and tries for the lock every few seconds. Elected, it runs its duties each tick: timers
-that are due, schedules, workers and deadlines that ran out, stragglers below the floors; and it rests until the next instant at
-which something falls due, at most `SAFETY_TICK`. Before it rests it leaves a row in `pgflow.idle`; whoever schedules
-something sooner consumes the row and wakes it. It then looks once more, because what committed in between may not have
-seen the row.
+that are due, schedules, workers and deadlines that ran out, stragglers below the floors; and it rests until the next
+instant at which something falls due, at most `SAFETY_TICK`. Before it rests it leaves a row in `pgflow.idle`; whoever
+schedules something sooner consumes the row and wakes it. It then looks once more, because what committed in between may
+not have seen the row.
 
 Failure handling: a leader whose process is frozen keeps its connection, and with it the lock; candidates see in the
-server's list of sessions that it says nothing and end that connection. Any error on the connection ends the term; the service loop waits the outage out and stands again.
+server's list of sessions that it says nothing and end that connection. Any error on the connection ends the term; the
+service loop waits the outage out and stands again.
 Housekeeping, which is slow and idempotent, and the feed of events have a service and a connection of their own each.
 """
 

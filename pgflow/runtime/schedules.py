@@ -43,7 +43,7 @@ class Schedules:
     """Fires what is due."""
 
     async def look(self, run: Run, pulse: Pulse) -> int:
-        """Decide a batch of what is due, start what waited. Returns how many runs were started or schedules moved on."""
+        """Decide a batch of what is due, start what waited. Returns how many schedules moved on, or runs began."""
         done = 0
         if pulse.scheduled is not None and pulse.scheduled <= pulse.now:
             done = await self._fire(run)

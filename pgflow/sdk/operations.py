@@ -191,8 +191,7 @@ def _spawn(
 
 
 def spawn(replay: Replay, key: str, request: Request, put: bool = True) -> Child:
-    """A child that was not spawned yet, from now on known to the history. It is put into the journal, unless it is to be
-    committed by the caller."""
+    """A child that was not spawned yet, known to the history from now on; put in the journal, or left to the caller."""
     journal = replay.journal
     entry = Child(journal.task_id, journal.epoch, replay.history.prefix + key, request)
     replay.history.children[key] = ChildSpawned(0, request.spec.name)

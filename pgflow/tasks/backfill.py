@@ -56,4 +56,4 @@ def register(app: App, own: OwnTasks) -> None:
             last = datetime.fromisoformat(done["last"])
             ctx.heartbeat((last - first) / (end - first), f"{started:,} runs started, up to {last.isoformat()}")
             start = last + timedelta(microseconds=1)
-        ctx.continue_as_new(schedule, start, end, first, started, instants)
+        return ctx.continue_as_new(schedule, start, end, first, started, instants)

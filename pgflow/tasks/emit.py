@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import psycopg
 import structlog
 
@@ -54,11 +55,14 @@ def register(app: App, own: OwnTasks) -> None:
 
     async def wake(event: Emission) -> int:
         woken, after = 0, (0, "")
+        weighed: dict[tuple[str, bytes], bool] = {}
         while True:
             page = await own.run(emissions.waiting(event.name, event.key, after, PAGE))
             if not page:
                 return woken
-            told = await asyncio.to_thread(_fitting, event, page) if any(wait.match for wait in page) else page
+            told = page
+            if any(wait.match for wait in page):
+                told = await asyncio.to_thread(_fitting, event, page, weighed)
             if told:
                 woken += await own.run(emissions.deliver(event, told))
             after = (page[-1].task_id, page[-1].step)
@@ -76,8 +80,18 @@ def register(app: App, own: OwnTasks) -> None:
         return started, faults
 
 
-def _fitting(event: Emission, waits: Sequence[Awaited]) -> list[Awaited]:
-    return [wait for wait in waits if fits(event, wait.match, wait.bound)]
+def _fitting(event: Emission, waits: Sequence[Awaited], weighed: dict[tuple[str, bytes], bool]) -> list[Awaited]:
+    """Those whose expression holds. The same one with the same values, as many may have it, is weighed once."""
+    fitting = []
+    for wait in waits:
+        if wait.match is not None:
+            weighing = (wait.match, orjson.dumps(wait.bound))
+            if weighing not in weighed:
+                weighed[weighing] = fits(event, wait.match, wait.bound)
+            if not weighed[weighing]:
+                continue
+        fitting.append(wait)
+    return fitting
 
 
 def _start(event: Emission, trigger: Trigger, settings: Settings) -> Call[Handle[Any]] | None:

@@ -1,7 +1,7 @@
 -- Guarantees: of these events, each that an enabled subscription asks for becomes a task which delivers it, in this very
 -- transaction: no event is without its deliveries, and none is delivered that never was. Never those of the engine's own
--- tasks, or a delivery would be followed by deliveries about it; but those of a graph's nodes. Called for every event as it is inserted
--- (pgflow.tell), but only while there is an enabled subscription.
+-- tasks, or a delivery would be followed by deliveries about it; but those of a graph's nodes. Called by pgflow.tell for
+-- events as they are inserted.
 --
 -- It may be part of a transaction that takes long and holds locks: it locks nothing, holds on to no idle worker's row,
 -- and leaves limited queues to the leader. Of an event's data goes along what is meant for others: never a step's result,

@@ -11,7 +11,8 @@ with asked as materialized (
            make_interval(secs => (%(timeouts)s::float8[])[a.spec]) as timeout,
            nullif((%(retries)s::jsonb)->(a.spec - 1), 'null') as retry,
            (%(holds)s::float8[])[a.spec] as hold,
-           a.input, nullif(a.tags, 'null') as tags, a.key, a.hash, a.size, a.slot,
+           a.input, nullif(a.tags, 'null') as tags, a.key, a.size, a.slot,
+           coalesce(a.hash, pgflow.request_hash(a.key, a.input)) as hash,
            c.limited[a.spec] as limited,
            coalesce(a.due_at, c.now + make_interval(secs => a.delay)) as due_at, c.now
       from (select pgflow.now() as now, array(
@@ -50,20 +51,21 @@ with asked as materialized (
     insert into pgflow.throttled (queue, slot, priority, task_id, root_id, attempt, crashes)
     select a.queue, coalesce(a.slot, ''), a.priority, a.id, a.id, 1, 0
       from accepted a where (a.due_at is null or a.due_at <= a.now) and a.limited order by a.ord
-    returning throttled.queue, throttled.slot
+    returning queue, slot
 ), come as (
-    insert into pgflow.newcomer (queue, slot) select distinct h.queue, h.slot from held h returning newcomer.queue
+    insert into pgflow.newcomer (queue, slot) select distinct h.queue, h.slot from held h returning queue
 ), postponed as (
     insert into pgflow.delayed (task_id, root_id, due_at, reason, attempt, crashes)
     select a.id, a.id, a.due_at, 'scheduled', 1, 0 from accepted a where a.due_at > a.now order by a.id
-    returning delayed.due_at
+    returning due_at
 ), told as (
     insert into pgflow.event (root_id, task_id, type, at, key, data)
     select a.id, a.id, 'timer.created', a.now, 'scheduled', jsonb_build_object('due_at', a.due_at)
       from accepted a where a.due_at > a.now
 )
-select (select array_agg(a.id order by a.ord) from asked a),
+select (select array_agg(id order by ord) from asked),
        k.scopes, k.keys, k.ids, k.hashes,
+       (select array_agg(hash order by ord) from asked where key is not null),
        pgflow.wake(%(wake)s::text[], %(consume)s::boolean),
        (select pgflow.wake_leader(min(p.due_at), %(consume)s::boolean) from postponed p having count(*) > 0),
        (select case when %(consume)s::boolean then pgflow.admit(array_agg(distinct n.queue))

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
+
+from pgflow.config import Settings
 from pgflow.nodes.publishing import Workflows
 from pgflow.sdk.client import Client
 from tests.fixtures.database import Engine
@@ -9,9 +14,16 @@ from tests.fixtures.database import Engine
 NOOP = {"type": "noop"}
 
 
-def test_smoke(client: Client, engine: Engine) -> None:
-    workflows = Workflows(client)
-    done = workflows.publish({"name": "w", "nodes": {"a": NOOP}, "triggers": [{"cron": "0 6 * * *"}, {"webhook": {}}, {"event": "x"}]})
+@pytest.fixture
+def workflows(database: Settings) -> Iterator[Workflows]:
+    with Client(database, actor="ann") as client:
+        yield Workflows(client)
+
+
+def test_smoke(workflows: Workflows, engine: Engine) -> None:
+    done = workflows.publish(
+        {"name": "w", "nodes": {"a": NOOP}, "triggers": [{"cron": "0 6 * * *"}, {"webhook": {}}, {"event": "x"}]}
+    )
     print(done)
     print(workflows.publish({"name": "w", "nodes": {"a": NOOP}}))
     print(workflows.list(), workflows.versions("w"), workflows.diff("w", 1))

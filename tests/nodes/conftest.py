@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from hashlib import sha256
 from typing import Any, Protocol
 
 import orjson
@@ -27,7 +28,7 @@ class Graphs:
     async def publish(self, document: Mapping[str, Any], name: str = "graph") -> None:
         definition = Definition.model_validate({"name": name, **document})
         stored = orjson.dumps(definition.model_dump(mode="json", by_alias=True))
-        await self.engine.call(define([Stored(name, "graph", stored[:32], stored)]))
+        await self.engine.call(define([Stored(name, "graph", sha256(stored).digest(), stored)]))
 
     async def start(self, document: Mapping[str, Any], /, **input: Any) -> int:
         await self.publish(document)
@@ -40,6 +41,11 @@ class Graphs:
     async def one(self, node: Mapping[str, Any], /, **input: Any) -> Any:
         """A graph of one node, which gives what the node gives."""
         return await self.run({"nodes": {"it": node}, "output": "${nodes.it.output}"}, **input)
+
+    def kill(self) -> None:
+        """Let the worker die while the engine is driven; another goes on."""
+        assert self.engine._executor is not None
+        self.engine._executor.die(sent=False)
 
     def query(self, text: str, *params: Any) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.engine.settings.require_url(), autocommit=True) as connection:

@@ -307,7 +307,7 @@ async def test_a_call_is_made_again_when_its_worker_dies(graphs: Make) -> None:
         )
         working = asyncio.create_task(made.engine.outcome(run))
         await called.wait()
-        await made.engine.kill()
+        made.kill()
         assert (await working).output == "done"
         assert len({request.headers["idempotency-key"] for request in server.requests}) == 1
         assert len(server.requests) == 2

@@ -67,7 +67,7 @@ async def test_a_text_cannot_add_headers(graphs: Make) -> None:
         await made.one(letter(subject="${input.evil}"), evil="Hello\r\nBcc: eve@example.com")
         assert box.letters[0]["Subject"] == "Hello Bcc: eve@example.com"
         with pytest.raises(TaskFailed, match="is no mail address"):
-            await made.one(letter(to="${input.evil}"), evil="ann@example.com\r\nBcc: eve@example.com")
+            await made.one(letter(to="${input.evil}"), evil="ann@example.com\r\nBcc: eve@example.com", day="")
     assert [one for all in box.recipients for one in all] == ["ann@example.com"]
 
 
@@ -82,7 +82,7 @@ async def test_a_server_that_is_busy_is_asked_again(graphs: Make) -> None:
 async def test_one_that_refuses_is_not(graphs: Make) -> None:
     async with mailbox(**{"RCPT TO:<ann": "550 nobody here"}) as box:
         made = graphs(**sender(box))
-        with pytest.raises(TaskFailed, match="550 nobody here"):
+        with pytest.raises(TaskFailed, match="ann@example.com: 550 nobody here"):
             await made.one(letter(), day="")
         with pytest.raises(TaskFailed, match="takes no mail for ann@example.com"):
             await made.one(letter(to=["ann@example.com", "bob@example.com"]), day="")

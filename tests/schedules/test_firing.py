@@ -126,7 +126,7 @@ async def test_what_becomes_of_an_instant_while_the_run_before_it_goes_on(
 
 
 @pytest.mark.parametrize(
-    ("catch_up", "started", "missed"), [(0, 0, 5), (1, 1, 4), (3, 3, 2), (100, 5, 0)], ids=lambda value: str(value)
+    ("catch_up", "started", "missed"), [(0, 0, 5), (1, 1, 4), (3, 3, 2), (100, 5, 0)], ids=str
 )
 async def test_instants_that_nobody_was_there_for(
     catch_up: int, started: int, missed: int, clocked: Settings, pgflow_engine: Engines
@@ -199,7 +199,8 @@ async def test_triggered_by_hand_and_filled_in_for_the_past(clocked: Settings, p
     run = await client.schedules.backfill("daily", start, end)
     assert await engine.result(run) == {"instants": 365, "started": 365}
     told = await client.state(run)
-    assert told is not None and told["progress"] == 1.0 and told["note"] == "365 runs started"
+    assert told is not None
+    assert (told["progress"], told["note"]) == (1.0, "365 runs started")
     await engine.settle()
     assert seen[1] == "backfill 2025-01-01"
     assert len(seen) == 366

@@ -45,7 +45,8 @@ async def go_through(
     chance: random.Random,
     around: timedelta = timedelta(hours=9, minutes=7),
 ) -> tuple[int, int]:
-    """Let the clock jump through these days while leaders come and go. Returns how many instants and terms there were."""
+    """Let the clock jump through these days while leaders come and go. Returns how many instants and terms there were
+    in all."""
     start, end = about - around, about + around
     set_clock(settings, start)
     names = [f"{where}:{number}".replace("/", ":") for number in range(len(CRONS))]

@@ -158,6 +158,15 @@ async def test_of_what_happened_goes_out_only_what_is_meant_to(client: AsyncClie
     assert "shown-2" in inputs
 
 
+async def test_of_the_engine_s_own_tasks_only_those_of_nodes_are_told(client: AsyncClient, engine: Engine) -> None:
+    await client.subscriptions.create("all", URL, types=["*"])
+    engine.register(1)
+    for name in ("pgflow.emit", "pgflow.deliver", "pgflow.node.http", "pgflows"):
+        engine.enqueue(name=name)
+    engine.claim()
+    assert {d.name for d in await client.subscriptions.deliveries("all")} == {"pgflow.node.http", "pgflows"}
+
+
 async def test_only_runs_are_told_when_only_they_are_asked_for(client: AsyncClient, engine: Engine) -> None:
     from pgflow.engine import children
     from pgflow.engine.enqueue import Request, Spec

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from pgflow import App, Context, SyncContext
 from pgflow.config import Settings
 from pgflow.runtime.executor import Executor
 from pgflow.sdk.async_client import AsyncClient
+from pgflow.sdk.checking import Checker, Finding, Verdict
 from tests.fixtures.database import Engine
 from tests.fixtures.workers import eventually
 from tests.workflows.conftest import working
@@ -42,6 +44,11 @@ def plain_order(ctx: SyncContext, id: str) -> int:
 @app.workflow(name="events.several")
 async def several(ctx: Context, count: int, key: str | None = None) -> list[int]:
     return [await ctx.event("tick", key=key) for _ in range(count)]
+
+
+@app.workflow(name="events.plain_several")
+def plain_several(ctx: SyncContext, count: int) -> list[int]:
+    return [ctx.event("tick") for _ in range(count)]
 
 
 @app.workflow(name="events.beside")
@@ -241,3 +248,48 @@ async def test_a_payload_that_does_not_fit_is_told(stage: Stage) -> None:
     await stage.emit("order/paid", {"amount": "much"}, key="42")
     with pytest.raises(Exception, match="the event's payload"):
         await stage.result(run)
+
+
+@pytest.mark.parametrize(
+    ("flow", "args", "recorded"), [(several, (3,), 2), (plain_several, (3,), 2), (beside, (3,), 2)]
+)
+async def test_a_rehearsal_stands_where_an_event_is_waited_for(
+    stage: Stage, flow: Any, args: tuple[Any, ...], recorded: int
+) -> None:
+    run = await stage.client.start(flow, *args)
+    for number in range(recorded):
+        await stage.emit("tick", number)
+    await eventually(
+        lambda: len(stage.engine.query("select from pgflow.event where type = 'step.completed'")) == recorded
+    )
+    await stage.waits()
+    before = stage.engine.query("select * from pgflow.awaited")
+    asked = await stage.client.recorded(run)
+
+    def check() -> Finding:
+        with Checker(app.tasks) as checker:
+            return checker.check(asked)
+
+    finding = await asyncio.to_thread(check)
+    assert (finding.verdict, finding.recorded, finding.put_in) == (Verdict.FITS, recorded, [])
+    assert stage.engine.query("select * from pgflow.awaited") == before
+
+
+async def test_an_event_of_another_name_does_not_fit_what_is_recorded(stage: Stage) -> None:
+    run = await stage.client.start(several, 2)
+    await stage.emit("tick", 1)
+    await eventually(lambda: stage.engine.query("select from pgflow.event where type = 'step.completed'"))
+    asked = await stage.client.recorded(run)
+    other = App()
+
+    @other.workflow(name="events.several")
+    async def tock(ctx: Context, count: int, key: str | None = None) -> list[int]:
+        return [await ctx.event("tock", key=key) for _ in range(count)]
+
+    def check() -> Finding:
+        with Checker(other.tasks) as checker:
+            return checker.check(asked)
+
+    finding = await asyncio.to_thread(check)
+    assert finding.verdict is Verdict.BREAKS
+    assert "- $event:tick" in finding.diff
