@@ -167,7 +167,7 @@ def enqueue(
     def parse(rows: Rows) -> Enqueued:
         ids, scopes, keys, holders, held_hashes, hashes = rows[0][:6]
         if scoped is None:
-            return Enqueued(ids, frozenset())
+            return Enqueued(ids or [], frozenset())
         holder_of = dict(zip(zip(scopes, keys, strict=True), zip(holders, held_hashes, strict=True), strict=True))
         existing = set()
         asked_hashes = iter(hashes)

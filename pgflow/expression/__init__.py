@@ -4,7 +4,7 @@ An `Expression` is read once, and then evaluated as often as need be. A `Templat
 expressions as `${...}`. What can be written, with every function: docs/expressions.md.
 
 Whoever writes an expression need not be trusted: it reads what it is given and nothing else, it always ends, and both
-its work and its result are bounded (`bounds`). Why it is read and evaluated here, and not by a library: decision 0021.
+its work and its result are bounded (`bounds`). Why it is read and evaluated here, and not by a library: decision 0024.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ class _Compiled:
     references: tuple[Reference, ...]
 
 
-@lru_cache(512)
+@lru_cache(256)
 def _compiled(text: str, macros: int) -> _Compiled:
     node = parse(text, macros)
     return _Compiled(build(node), tuple(references(node)))

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import difflib
 from bisect import bisect
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from pgflow.graph.document import Node, Problem, Retry
+from pgflow.graph.document import Problem
 
 MOST_COMPARED = 200
 """A suggestion is looked for among so many names at most: there may be thousands of wrong ones, too."""
@@ -61,16 +61,38 @@ def misshapen(model: type[BaseModel], value: Any, where: str) -> list[Problem]:
     try:
         model.model_validate(value)
     except ValidationError as error:
-        return [_problem(model, one, where) for one in error.errors(include_url=False, include_context=True)]
+        return told(error, model, value, where)
     return []
 
 
-def _problem(model: type[BaseModel], error: Any, where: str) -> Problem:
-    path = joined(where, [part for part in error["loc"] if part != "[key]"])
-    message, hint = said(error)
-    if error["type"] == "extra_forbidden":
-        hint = nearest(str(error["loc"][-1]), _fields(model, error["loc"]))
-    return Problem(path, message, hint)
+def told(error: ValidationError, model: type[BaseModel], value: Any, where: str) -> list[Problem]:
+    """The same of an error that there is already. Where there are alternatives, the one that says most is told."""
+    found: dict[str, tuple[int, Problem]] = {}
+    for one in error.errors(include_url=False):
+        parts, dropped = _parts(one["loc"], value)
+        path = joined(where, parts)
+        message, hint = said(one)
+        if one["type"] == "extra_forbidden":
+            hint = nearest(str(one["loc"][-1]), _fields(model, one["loc"][:-1]))
+        worth = 2 if not dropped else int(one["type"] not in _HAS_TO_BE)
+        if path not in found or found[path][0] < worth:
+            found[path] = (worth, Problem(path, message, hint))
+    return [problem for _, problem in found.values()]
+
+
+def _parts(loc: Sequence[str | int], value: Any) -> tuple[list[str | int], bool]:
+    """Where an error is, without the names of alternatives that pydantic puts in between; and whether there were any."""
+    parts: list[str | int] = []
+    for number, part in enumerate(loc):
+        last = number == len(loc) - 1
+        if isinstance(value, Mapping) and part in value:
+            value = value[part]
+        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+            value = value[part]
+        elif part == "[key]" or not (last and isinstance(value, Mapping)):
+            continue
+        parts.append(part)
+    return parts, len(parts) + ("[key]" in loc) < len(loc)
 
 
 def said(error: Any) -> tuple[str, str | None]:
@@ -95,18 +117,33 @@ def said(error: Any) -> tuple[str, str | None]:
             beginning = context["pattern"].removeprefix("^[").partition("]")[0]
             return "this is no name as it has to be", _PATTERNS.get(beginning, f"it has to match {context['pattern']}")
         case "value_error":
-            return str(context["error"]), None
+            message = str(context["error"])
+            return message, "seconds, or text such as 30s, 1h30m, 2d or PT5M" if "is no duration" in message else None
         case _:
             message = str(error["msg"]).removeprefix("Value error, ")
             return message.replace("Input should", "this has to").replace("have to be have", "have"), None
 
 
 def _fields(model: type[BaseModel], loc: Sequence[Any]) -> list[str]:
-    if len(loc) > 2 and loc[0] == "nodes":
-        model = Retry if loc[2] == "retry" and len(loc) > 3 else Node
-    elif loc[0] == "retry" and len(loc) > 1:
-        model = Retry
-    return [field.alias or name for name, field in model.model_fields.items()]
+    """The fields there are at a place."""
+    models, is_key = {model}, False
+    for part in loc:
+        if is_key:
+            is_key = False
+            continue
+        for name, field in [pair for one in models for pair in one.model_fields.items()]:
+            if part == (field.alias or name):
+                models = set(_models(field.annotation))
+                is_key = get_origin(field.annotation) is dict
+                break
+    return [field.alias or name for one in models for name, field in one.model_fields.items()]
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models(part)
 
 
 def joined(where: str, parts: Iterable[str | int]) -> str:

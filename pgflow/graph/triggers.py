@@ -170,15 +170,9 @@ def problems(given: Any, where: str, schema: Mapping[str, Any] | None) -> list[P
         return [Problem(where, message, near if near and not words else HINT)]
     model = MODELS[WORDS[words[0]]]
     if wrong := misshapen(model, given, where):
-        return [one._replace(hint=nearest(one.path.rpartition(".")[2], _fields(model)))
-                if one.message == "there is no such field" and one.path.count(".") == where.count(".") + 1 else one
-                for one in wrong]  # fmt: skip
+        return wrong
     trigger = model.model_validate(given)
     return _of_its_time(trigger, where, words[0]) + _of_its_expressions(trigger, where, schema)
-
-
-def _fields(model: type[BaseModel]) -> list[str]:
-    return list(model.model_fields)
 
 
 def _of_its_time(trigger: Trigger, where: str, word: str) -> list[Problem]:

@@ -73,7 +73,7 @@ class NodeType(ABC, Generic[C]):
             return [
                 Problem(path_of(one["loc"]), _said(one), _choices(self.config, one))
                 for one in error.errors()
-                if not _is_expression(config, one["loc"])
+                if one["type"] == "extra_forbidden" or not _is_expression(config, one["loc"])
             ]
         return []
 

@@ -192,11 +192,11 @@ class Group:
                 effect = operation.send(answer) if error is None else operation.throw(error)
             except StopIteration as stop:
                 self.results[number] = stop.value
-                self._ended(number)
+                self._finish(number)
                 return
             except Exception as raised:  # noqa: BLE001 (it is the operation's result)
                 self.errors[number] = raised
-                self._ended(number)
+                self._finish(number)
                 return
             except BaseException as raised:  # noqa: BLE001 (a lost lease, say: the whole run ends)
                 self._fault = raised
@@ -204,6 +204,13 @@ class Group:
             if isinstance(effect, Wait):
                 self._blocked[number] = (operation, effect)
                 return
+
+    def _finish(self, number: int) -> None:
+        """One that was pursued has ended. What follows may be that the whole run ends: nobody waits for this task."""
+        try:
+            self._ended(number)
+        except BaseException as raised:  # noqa: BLE001 (raised again by run)
+            self._fault = raised
 
 
 def drive_here(replay: Replay, operation: Operation, loop: asyncio.AbstractEventLoop) -> Any:

@@ -12,8 +12,10 @@ import pytest
 
 from pgflow.config import Settings
 from pgflow.engine.events import EVERYTHING, Cursor, Event, Filter, filter_of
+from pgflow.errors import ArgumentError
 from pgflow.redis import breaker
 from pgflow.runtime.feed import Feed
+from pgflow.sdk.async_client import AsyncClient
 from pgflow.sdk.live import events as live
 from pgflow.sdk.live import tail
 from pgflow.sdk.live.batch import Batch, decode
@@ -22,6 +24,8 @@ from pgflow.sdk.live.subscription import Resync, Subscription
 from tests.engine.crowd import Crowd, write
 from tests.fixtures.database import Engine
 from tests.fixtures.valkey import Valkey, with_redis
+from tests.fixtures.workers import executing, leading
+from tests.runtime import apps
 
 SOON = 20.0
 
@@ -283,6 +287,19 @@ async def test_the_feed_reads_nothing_while_nobody_listens(
     await feed.stop()
 
 
+async def test_the_leader_feeds_whoever_watches(database: Settings, client: AsyncClient, valkey: Valkey) -> None:
+    settings = with_redis(database, valkey)
+    async with leading(settings), executing(settings, apps.app.tasks), Events(settings) as events:
+        subscription = await events.subscribe(filter_of(workflows=["add"]))
+        await until(lambda: events._heard_at > 0)
+        handle = await client.enqueue(apps.add, 1, 2)
+        seen = await take(subscription, 2)
+        assert [(event.root_id, event.type) for event in seen] == [
+            (handle.id, "task.started"),
+            (handle.id, "task.completed"),
+        ]
+
+
 async def test_watchers_are_told_of_the_end(database: Settings) -> None:
     events = Events(database)
     subscription = await events.subscribe()
@@ -325,8 +342,6 @@ async def test_a_resting_watcher_sends_no_statement_but_the_safety_poll(
 
 @pytest.mark.parametrize("asked", [EVERYTHING, Filter(run=1), filter_of(types=["task.*"])])
 async def test_a_cursor_of_another_database_is_refused_at_once(database: Settings, asked: Filter) -> None:
-    from pgflow.errors import ArgumentError
-
     async with Events(database) as events:
         subscription = await events.subscribe(asked, after=Cursor(10**15, 1))
         with pytest.raises(ArgumentError, match="ahead of this database"):

@@ -60,6 +60,7 @@ async def test_what_is_written_at_any_moment_of_going_to_rest_is_seen(
     sent = 0
     at = -1
     written: list[int] = []
+    tried: list[float] = []
     following = Tail(database)
 
     def around(send: Callable[..., Any]) -> Callable[..., Any]:
@@ -79,8 +80,8 @@ async def test_what_is_written_at_any_moment_of_going_to_rest_is_seen(
     monkeypatch.setattr(following._link, "run", around(following._link.run))
     monkeypatch.setattr(following._link, "run_together", around(following._link.run_together))
     await settle(following)
-    for at in range(12):
-        sent, written = 0, []
+    for moment in range(12):
+        sent, written, at = 0, [], moment
         write(engine.connection, root)  # begins another going to rest
         seen: list[int] = []
         begun = time.monotonic()
@@ -92,11 +93,19 @@ async def test_what_is_written_at_any_moment_of_going_to_rest_is_seen(
                 break  # it rests, and there was no such moment
             await following.rest(rest)
         if written:
-            assert written[0] in seen, f"not seen after statement {at}"
+            assert written[0] in seen, f"not seen after statement {moment}"
         else:
-            assert at > 3
+            assert moment > 3
             break
+        at = -1
         await settle(following)
+        begun = time.monotonic()
+        resting = asyncio.create_task(next_event(following))
+        await asyncio.sleep(0.02)
+        write(engine.connection, root)
+        await resting
+        assert time.monotonic() - begun < 2, f"deaf after statement {len(tried)}"
+        tried.append(begun)
     await following.close()
 
 

@@ -14,7 +14,7 @@ from pgflow.sdk.async_client import AsyncClient
 from pgflow.sdk.client import Client
 from pgflow.sdk.registry.table_triggers import AsyncTableTriggers, TableTriggers, config_of
 from tests.fixtures.database import Engine
-from tests.fixtures.workers import eventually, executing
+from tests.fixtures.workers import eventually, executing, leading
 from tests.sdk.test_client import public
 
 app = App()
@@ -81,7 +81,7 @@ async def test_a_workflow_that_changes_the_row_it_was_started_for_does_not_start
     database: Settings, engine: Engine
 ) -> None:
     engine.connection.execute("create table orders (id int primary key, status text)")
-    async with AsyncClient(database, app.tasks) as client, executing(database, app.tasks):
+    async with AsyncClient(database, app.tasks) as client, executing(database, app.tasks), leading(database):
         for workflow in (ship, pack):
             await client.table_triggers.install(
                 workflow.name, workflow, table="orders", on=["insert", "update"], input={"order_id": "${new.id}"},

@@ -103,8 +103,8 @@ class Tail:
         if self._looked_at + self._poll > self._stands_until:
             stands = STANDS * self._poll + MARGIN
             # Before it is sent: it may be consumed, and that be heard, before its answer is read.
-            await self._link.run_together([events.heed(), workers.idle([events.QUEUE], self._channel, stands)])
             self._stands_until, self._mark = self._looked_at + stands, None
+            await self._link.run_together([events.heed(), workers.idle([events.QUEUE], self._channel, stands)])
             return 0.0
         if self._mark is None:
             self._mark, self._held_since = page.next, self._looked_at
