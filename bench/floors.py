@@ -85,6 +85,28 @@ def record(settings: Settings, runs: int, steps: int, in_flight: int, batch: int
     return Bare(took, used)
 
 
+def tell(settings: Settings, nodes: int) -> Bare:
+    """One run, of which it is told that each of so many nodes has begun and is complete."""
+    with _session(settings) as session:
+        backend = session.connection.info.backend_pid
+        _tell(session, 10)  # so that each statement is planned
+        began, before = time.perf_counter(), cpu.of_process(backend)
+        _tell(session, nodes)
+        return Bare(time.perf_counter() - began, cpu.of_process(backend) - before)
+
+
+def _tell(session: Session, nodes: int) -> None:
+    session.run(enqueue.enqueue([enqueue.Request(FAN, b"{}")], wake=False))
+    (run,) = _claim(session, 1)
+    session.run(workflows.history([(run.root_id, run.task_id)]))
+    told = (EventType.NODE_STARTED, EventType.NODE_COMPLETED)
+    asked = [facts.Fact(run.task_id, run.epoch, what, f"n{n}", b"{}") for n in range(nodes) for what in told]
+    for part in _parts(asked, ROWS):
+        if len(session.run(facts.record(part, WORKER))) == 0:
+            raise AssertionError("nothing was told")
+    _settle(session, [run])
+
+
 def fan_out(settings: Settings, wanted: int) -> Bare:
     """One run spawns that many children; they are claimed and settled; the run goes on and ends."""
     with _session(settings) as session:

@@ -82,7 +82,11 @@ def test_without_a_key_nothing_is_sealed() -> None:
         Keyring([]).seal("hunter22", "pgflow", "TOKEN")
 
 
-@pytest.mark.parametrize("bad", ["", "short", new_key()[:-5], new_key() + "AAAA", "é" * 44, "!" * 44])
+@pytest.mark.parametrize(
+    "bad",
+    ["", "short", new_key()[:-5], new_key() + "AAAA", "é" * 44, "!" * 44],
+    ids=["empty", "short", "cut off", "too long", "letters", "marks"],
+)
 def test_what_is_no_key_is_refused_without_being_shown(bad: str) -> None:
     with pytest.raises(ConfigError, match="key 2 for secrets is not 32 bytes") as caught:
         Keyring([NEW, bad])

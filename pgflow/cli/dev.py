@@ -164,6 +164,8 @@ def dev(
     settings = config.load()
     if "PGFLOW_DRAIN" not in os.environ:
         settings = settings.model_copy(update={"drain": 3.0})
+    if not settings.outbound_allow:  # who tries something calls what runs beside it
+        settings = settings.model_copy(update={"outbound_allow": ["127.0.0.0/8", "::1"]})
     click.echo(click.style("pgflow dev", bold=True))
     with _database(settings, port) as settings, _redis(settings) as settings:
         applied = migrations.migrate(settings)

@@ -196,7 +196,7 @@ def approvals(
         "before": before,
         "limit": limit,
     }
-    return Call("approval/list", params, _approvals)
+    return Call("approval/list", params, _approvals, literal=True)
 
 
 def _approvals(rows: Rows) -> list[Approval]:

@@ -59,6 +59,7 @@ def sweeps(retention: float) -> list[Call[None]]:
         retention: seconds that history is kept.
     """
     return [
+        Call("housekeeping/approvals", {}, lambda _: None),
         Call("housekeeping/attention", {}, lambda _: None),
         Call("housekeeping/awaited", {}, lambda _: None),
         Call("housekeeping/firings", {"retention": retention, "limit": SWEPT}, lambda _: None),

@@ -6,6 +6,7 @@ neither reading nor evaluating goes deeper than the interpreter's own stack allo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from pgflow.expression.bounds import LENGTH, NESTING
@@ -34,7 +35,10 @@ from pgflow.expression.tokens import Token, tokens
 MACROS = {"all": (2,), "exists": (2,), "exists_one": (2,), "filter": (2,), "map": (2, 3), "sort_by": (2,)}
 """What is evaluated once per element, and how many arguments it takes: the variable, and one or two expressions."""
 
+_HALF = re.compile("[\ud800-\udfff]")
 _LARGEST = 2**63 - 1
+_MAKING = 3
+"""What making a list or a map, or calling a function, takes above what another node does."""
 _CONSTANTS = {"true": True, "false": False, "null": None}
 _TYPES = {"bool", "bytes", "double", "duration", "int", "list", "map", "null_type", "string", "timestamp"}
 _COMPARISONS = {"==", "!=", "<", "<=", ">", ">="}
@@ -62,9 +66,8 @@ def parse(text: str, macros: int) -> Node:
     """
     if len(text) > LENGTH:
         raise Fault(f"an expression has at most {LENGTH:,} characters, not {len(text):,}", LENGTH)
-    for at, character in enumerate(text):
-        if "\ud800" <= character <= "\udfff":
-            raise Fault("this is half a character (a lone surrogate)", at)
+    if (half := _HALF.search(text)) is not None:
+        raise Fault("this is half a character (a lone surrogate)", half.start())
     return _Parser(text, macros).whole()
 
 
@@ -192,6 +195,7 @@ class _Parser:
         return Arithmetic(rest[0][1], first, tuple(rest)) if rest else first
 
     def _unary(self) -> Node:
+        self._nodes += self._is("!", "-")
         if sign := self._take("!"):
             return Not(sign.at, self._deeper(sign.at, self._unary))
         if sign := self._take("-"):
@@ -257,6 +261,7 @@ class _Parser:
     def _list(self, closing: str) -> tuple[Node, ...]:
         """What stands between two brackets, with commas; one may be left at the end."""
         opened, found = self._next(), []
+        self._nodes += _MAKING
         while not self._is(closing):
             found.append(self._deeper(opened.at, self._expression))
             if not self._take(","):
@@ -266,6 +271,7 @@ class _Parser:
 
     def _entries(self) -> Node:
         opened, found = self._next(), []
+        self._nodes += _MAKING
         while not self._is("}"):
             key = self._deeper(opened.at, self._expression)
             if not self._take(":"):

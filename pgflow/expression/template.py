@@ -161,7 +161,7 @@ class _Reading:
     def _parts(self, text: str) -> Iterator[str | Expression]:
         done = 0
         while (place := text.find(_OPEN, done)) >= 0:
-            if text.startswith(_ESCAPED, place - 1) and place > done:
+            if text.startswith(_ESCAPED, place - 1):
                 yield text[done : place - 1] + _OPEN
                 done = place + len(_OPEN)
                 continue

@@ -74,7 +74,9 @@ def check(
         document = orjson.loads(encode(document, limit=MOST_BYTES))
     except PayloadError as error:
         path = error.path.removeprefix("$").removeprefix(".")
-        return None, [Problem(path, error.message.removeprefix(f"{error.path}: "), error.hint)]
+        message = error.message.removeprefix(f"{error.path}: ")
+        hint = "keep large data elsewhere, and let a node fetch it" if "the limit is" in message else error.hint
+        return None, [Problem(path, message, hint)]
     if too_big := list(_sizes(document)):
         return None, too_big
     examined = _Examined(document, kinds, judge)

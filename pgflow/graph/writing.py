@@ -57,6 +57,8 @@ def _is_short(node: pyyaml.MappingNode | pyyaml.SequenceNode) -> bool:
 
 
 def _text(dumper: pyyaml.SafeDumper, text: str) -> pyyaml.ScalarNode:
+    if any(character in text for character in "\r\x85\u2028\u2029\ufeff"):
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
     style = "|" if "\n" in text.strip("\n") and all(line == line.strip("\n\r") for line in text.split("\n")) else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 

@@ -33,7 +33,7 @@ class EmailConfig(Config):
     """A letter."""
 
     to: Addresses = Field(
-        default_factory=list, description="Who gets it: ann@example.com, Ann <ann@example.com>, or a list."
+        default_factory=list, description="Who gets it: an address, `Ann <ann@example.com>`, or a list."
     )
     cc: Addresses = Field(default_factory=list, description="Others who get it, seen by all.")
     bcc: Addresses = Field(default_factory=list, description="Others who get it, seen by nobody.")

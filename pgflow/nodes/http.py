@@ -84,7 +84,7 @@ class Body(Config):
 class HttpConfig(Config):
     """What is called, and what is made of the answer."""
 
-    url: str = Field(description="What is called, as in https://api.example.com/orders/${input.order}.")
+    url: str = Field(description="What is called, as in `https://api.example.com/orders/${input.order}`.")
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"] = Field(
         default="GET", description="What is done there."
     )

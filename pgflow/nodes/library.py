@@ -12,6 +12,7 @@ from pgflow.db.call import Call
 from pgflow.engine import control, definitions, runs
 from pgflow.errors import WorkflowError
 from pgflow.graph import Definition
+from pgflow.graph.inputs import accepted
 from pgflow.model import Priority
 from pgflow.nodes.kit import node_types
 from pgflow.nodes.running import GraphRun
@@ -70,6 +71,8 @@ class Library:
                     )
                 version = replay.decide(VERSION, lambda: published.version)
             definition = await self.definition(name, version)
+            if definition.input:  # whoever started it: a schedule and a webhook do not look at the schema
+                input = accepted(definition.input, input, name)
             return await GraphRun(replay, definition, input, node_types(), self._cancel, self._run).conduct()
 
         return Workflow(

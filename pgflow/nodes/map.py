@@ -23,7 +23,7 @@ class MapConfig(Config):
     workflow: Name | None = Field(default=None, description="Or the workflow.")
     input: dict[str, Any] = Field(
         default_factory=lambda: {"item": "${item}"},
-        description="Its arguments by name, with ${item} and ${index}; {item: ${item}} unless given.",
+        description="Its arguments by name, with ${item} and ${index}; the element as `item` unless given.",
     )
     concurrency: int | None = Field(default=None, ge=1, description="How many at once; all unless given.")
     on_failure: Literal["fail", "keep", "drop"] = Field(

@@ -47,37 +47,27 @@ def register(app: App, own: OwnTasks) -> None:
         event = await own.run(emissions.emission(emission))
         if event is None:
             return {"started": [], "woken": 0}
-        woken = await wake(event)
-        started, faults = await start(event)
+        woken = await _wake(own, event)
+        started, faults = await _start_all(own, event)
         if faults:
             raise Fatal(f"event {event.id} ({event.name}): {'; '.join(faults)}; `pgflow task redrive` starts the rest")
         return {"started": started, "woken": woken}
 
-    async def wake(event: Emission) -> int:
-        woken, after = 0, (0, "")
-        weighed: dict[tuple[str, bytes], bool] = {}
-        while True:
-            page = await own.run(emissions.waiting(event.name, event.key, after, PAGE))
-            if not page:
-                return woken
-            told = page
-            if any(wait.match for wait in page):
-                told = await asyncio.to_thread(_fitting, event, page, weighed)
-            if told:
-                woken += await own.run(emissions.deliver(event, told))
-            after = (page[-1].task_id, page[-1].step)
 
-    async def start(event: Emission) -> tuple[list[int], list[str]]:
-        started, faults = [], []
-        for trigger in await own.run(emissions.triggers(patterns_of(event.name))):
-            try:
-                call = await asyncio.to_thread(_start, event, trigger, own.settings)
-                if call is not None:
-                    started.append((await own.run(call)).id)
-            except (ArgumentError, PayloadError, psycopg.DataError) as error:
-                log.error("an event's trigger cannot start its run", trigger=trigger.name, error=str(error))
-                faults.append(str(error).partition("\n")[0])
-        return started, faults
+async def _wake(own: OwnTasks, event: Emission) -> int:
+    """Tell those who wait. Returns how many."""
+    woken, after = 0, (0, "")
+    weighed: dict[tuple[str, bytes], bool] = {}
+    while True:
+        page = await own.run(emissions.waiting(event.name, event.key, after, PAGE))
+        if not page:
+            return woken
+        told = page
+        if any(wait.match for wait in page):
+            told = await asyncio.to_thread(_fitting, event, page, weighed)
+        if told:
+            woken += await own.run(emissions.deliver(event, told))
+        after = (page[-1].task_id, page[-1].step)
 
 
 def _fitting(event: Emission, waits: Sequence[Awaited], weighed: dict[tuple[str, bytes], bool]) -> list[Awaited]:
@@ -92,6 +82,20 @@ def _fitting(event: Emission, waits: Sequence[Awaited], weighed: dict[tuple[str,
                 continue
         fitting.append(wait)
     return fitting
+
+
+async def _start_all(own: OwnTasks, event: Emission) -> tuple[list[int], list[str]]:
+    """Start what triggers say. Returns the runs, and why others could not be started."""
+    started, faults = [], []
+    for trigger in await own.run(emissions.triggers(patterns_of(event.name))):
+        try:
+            call = await asyncio.to_thread(_start, event, trigger, own.settings)
+            if call is not None:
+                started.append((await own.run(call)).id)
+        except (ArgumentError, PayloadError, psycopg.DataError) as error:
+            log.error("an event's trigger cannot start its run", trigger=trigger.name, error=str(error))
+            faults.append(str(error).partition("\n")[0])
+    return started, faults
 
 
 def _start(event: Emission, trigger: Trigger, settings: Settings) -> Call[Handle[Any]] | None:

@@ -1,6 +1,7 @@
 -- Guarantees: questions, newest first: these alone, or those in a state, of a run or a workflow, that one of these may
 -- decide now. One whose run is over without a decision is `withdrawn`, and not pending any more.
--- Index: approval_pkey backwards, or approval_pending; outcome_pkey.
+-- Index: approval_pending for those that are, approval_root_id_task_id_node_key for a run's, else approval_pkey, backwards;
+-- outcome_pkey.
 select f.id, f.root_id, f.task_id, f.node, f.workflow, f.title, f.description, f.form, f.may, f.escalations, f.asked_at,
        f.due_at, f.state, f.decided_at, f.decided_by, f.answer, f.comment
   from (select a.*, pgflow.who_may(a.assignees, a.escalations) as may

@@ -14,6 +14,7 @@ from pgflow.config import Settings
 from pgflow.db import connect, migrations, partitions
 from pgflow.db.call import Session
 from pgflow.engine import (
+    approvals,
     children,
     control,
     emissions,
@@ -134,6 +135,20 @@ def test_a_worker_may_do_all_that_events_need(acting: As) -> None:
     engine.run(emissions.forget([emissions.Forgotten(run.task_id, "$event:tick")]))
     engine.run(upkeep.sweep_emissions(60.0))
     engine.settle(run)
+
+
+def test_a_worker_may_do_all_that_approvals_need(acting: As) -> None:
+    engine = acting("pgflow_worker")
+    (run,) = engine.enqueue()
+    place = approvals.Place(run, run, "ask")
+    question = approvals.Question("Well?", assignees=["ann"], escalations=[(60.0, ["bob"])], timeout=3600.0)
+    asked = engine.run(approvals.ask(place, "w", question))
+    assert engine.run(approvals.ask(place, "w", question)) == asked
+    assert [one.id for one in engine.run(approvals.approvals(state="pending", names=["ann"]))] == [asked.id]
+    verdict = engine.run(approvals.decide(asked.id, True, b"null", by="ann", names=["ann"], comment=None))
+    assert verdict is not None
+    assert verdict.what == "done"
+    assert engine.run(approvals.expire(place)) == "approved"
 
 
 @pytest.mark.parametrize(

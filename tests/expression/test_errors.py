@@ -261,6 +261,11 @@ def test_no_error_tells_a_value() -> None:
         assert told not in repr(caught.value.__dict__), text
 
 
+def test_a_missing_secret_does_not_tell_the_others() -> None:
+    error = failure("secrets.C", {"secrets": {"A": "x", "CC": "y"}})
+    assert (error.reason, error.hint) == ("there is no key 'C'", None)
+
+
 def test_a_secret_stands_alone() -> None:
     assert Expression("secrets.TOKEN").evaluate({"secrets": {"TOKEN": "x"}}) == "x"
     assert Expression("secrets.TOKEN").secret == "TOKEN"

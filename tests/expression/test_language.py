@@ -31,9 +31,10 @@ def value(text: str, **names: Any) -> Any:
         ("{'a': 1, }", {"a": 1}), ("1 // a remark\n + 1", 2), ("\n\t1\r\n", 1), ("-9223372036854775808", -(2**63)),
         ("7 / -2", -3), ("-7 % -3", -1), ("7.5 % 2", 1.5), ("2 * 1.5", 3.0), ("1.0 / 4", 0.25),
         ("[1] + [2.0]", [1, 2.0]), ("b'a' + b'b' == b'ab'", True), ('"a\\"b" + \'c\\\'d\'', "a\"bc'd"),
-        (r"'\x41\101\u0041\U00000041\n\t'", "AAAA\n\t"), (r"r'\n' == '\\n'", True), ("'''a\n'b'''", "a\n'b"),
-        (r"b'\xff\101é' == b'\xffA' + b'é'", True), (r"rb'\x' == b'\\x'", True), ("''", ""),
-        ("{'if': 1, 'in': 2, 'true': 3}.in", 2), ("1.0 == 1 && 1 == 1.0 && 1 != 2.5", True), ("null == null", True),
+        (r"'\x41\101\u0041\U00000041\n\t'", "AAAA\n\t"), (r"r'\n' == '\\n'", True), (r"r'\' + 'a'", "\\a"),
+        ("'''a\n'b'''", "a\n'b"), (r"r'\' + 'a'", "\\a"), (r"b'\xff\101é' == b'\xffA' + b'é'", True),
+        (r"rb'\x' == b'\\x'", True), ("''", ""), ("{'if': 1, 'in': 2, 'true': 3}.in", 2),
+        ("1.0 == 1 && 1 == 1.0 && 1 != 2.5", True), ("null == null", True),
         ("null == 0 || null == '' || false == 0", False), ("[true] == [1] || {'a': true} == {'a': 1}", False),
         ("{'a': 1, 'b': 2} == {'b': 2, 'a': 1.0}", True), ("true in [1, 'true']", False), ("1 in {'1': 1}", False),
         ("[1, 'a', [2]].contains([2.0])", True), ("{1: 'a'}[1]", "a"), ("[5, 6][1.0]", 6), ("false < true", True),
@@ -218,6 +219,33 @@ def test_types_are_told_and_their_names_are_names_elsewhere() -> None:
     )
     assert value("list.map(string, string + int)", list=[1], int=2) == [3]
     assert Expression("type(list) == list").names == {"list"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1 / 0 > 1 || true", True), ("true || 1 / 0 > 1", True), ("1 / 0 > 1 && false", False),
+        ("m.x && false", False), ("m.x || m.y || true", True), ("1 || true", True), ("'a' && false", False),
+        ("[0, 1].exists(x, 1 / x == 1)", True), ("[0, 1].all(x, 1 / x == 5)", False),
+        ("[{}, {'a': 1}].exists(x, x.a == 1)", True), ("[1, 'a'].exists(x, x > 0)", True),
+        ("false && nothing.at.all", False), ("true ? 1 : nothing", 1),
+    ],
+)  # fmt: skip
+def test_a_side_that_fails_is_passed_over_when_another_decides(text: str, expected: Any) -> None:
+    assert value(text, m={}) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1 / 0 > 1 || false", "1 / 0 > 1 && true", "1 || false", "[0, 1].exists(x, 1 / x == 5)",
+        "[0, 1].all(x, 1 / x == 1)", "[0, 1].exists_one(x, 1 / x == 1)", "[0, 1].filter(x, 1 / x == 1)",
+        "[0].map(x, 1 / x)",
+    ],
+)  # fmt: skip
+def test_a_side_that_fails_is_told_when_no_other_decides(text: str) -> None:
+    with pytest.raises(ExpressionError):
+        value(text)
 
 
 def test_a_variable_hides_a_name_only_within_its_macro() -> None:

@@ -95,7 +95,7 @@ class _Drawing:
         document = self.drawn.document
         document["nodes"] = dict(chance.sample(sorted(nodes.items()), len(nodes)))
         chance.shuffle(document["edges"])
-        document["on_failure"] = self._one({"continue": 5, "stop": 1})
+        document["on_failure"] = self._one({"continue": 5, "stop": 0})
         document["output"] = {node: f"${{nodes.{node}.state}}" for node in names}
         if chance.random() < 0.3:
             document["concurrency"] = chance.randint(1, 4)
@@ -108,7 +108,7 @@ class _Drawing:
         config, does = getattr(self, f"_{kind}")(name, above)
         node: dict[str, Any] = {"type": kind, "config": config, "trigger_rule": self._one(RULES).value}
         if kind in ("task", "map"):
-            node["retry"] = {"max_attempts": self._chance.randint(1, 3), "base": self._chance.choice([0.5, "1h"])}
+            node["retry"] = {"max_attempts": self._chance.randint(1, 3), "base": self._chance.choice([0.5, "2m"])}
         if self._cancelled and self._chance.random() < 0.1:
             does = Does(cancelled=True)
         self.drawn.does[name] = does

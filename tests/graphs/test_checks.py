@@ -267,11 +267,11 @@ def test_what_is_too_large_is_told_so_and_not_looked_at() -> None:
     nodes = {f"n{number}": {"type": "nope"} for number in range(MOST_NODES + 1)}
     edges = [{"from": "x", "to": "y"}] * (MOST_EDGES + 1)
     assert set(told({"name": "x", "nodes": nodes, "edges": edges})) == {"nodes", "edges"}
-    assert "are more than the limit" in told(graph(a=transform("x" * 9_000_000)))[""]
+    assert "9,000,002 bytes of JSON, and the limit is 8,388,608 -> keep large data elsewhere" in told(graph(a=transform("x" * 9_000_000)))["nodes.a.config.value"]
     deep: Any = []
     for _ in range(5_000):
         deep = [deep]
-    assert "levels" in next(iter(told(graph(a=transform(deep))).values()))
+    assert "nested more than 200 deep" in next(iter(told(graph(a=transform(deep))).values()))
 
 
 def test_a_node_type_that_cannot_cope_is_named() -> None:

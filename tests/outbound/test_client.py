@@ -57,7 +57,7 @@ async def test_a_call_comes_back_with_status_headers_and_body() -> None:
         )
     assert (reply.status, reply.ok, reply.json(), reply.headers["X-Said"]) == (201, True, {"a": 1}, "hello")
     (request,) = server.requests
-    assert (request.method, request.target, request.body) == ("POST", "/a?b=1&d=e", b'{"c":2}')
+    assert (request.method, request.target, request.body) == ("POST", "/a?b=1&d=e+f", b'{"c":2}')
     assert request.headers["host"] == f"127.0.0.1:{server.port}"
     assert (request.headers["x-own"], request.headers["user-agent"]) == ("1", "me")
     assert request.headers["accept-encoding"] == "identity"
