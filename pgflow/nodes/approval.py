@@ -104,11 +104,10 @@ class Approval(Flow[ApprovalConfig]):
 
     def problems(self, config: Mapping[str, Any]) -> list[Problem]:
         """With all that is wrong with the form."""
-        found = [one for one in super().problems(config) if one.path != "form"]
-        form = config.get("form")
-        return found + (
-            schema_problems(form, "form") if isinstance(form, Mapping) and form and "${" not in str(form) else []
-        )
+        found, form = super().problems(config), config.get("form")
+        if not isinstance(form, Mapping) or not form or "${" in str(form):
+            return found
+        return [one for one in found if one.path != "form"] + schema_problems(form, "form")
 
     def operation(self, scene: Scene, config: ApprovalConfig) -> Operation:
         """Ask, and wait."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -151,4 +152,4 @@ def _cell(text: str) -> str:
 
 
 if __name__ == "__main__":
-    print(page({kind.name: kind for kind in BUILT_IN}), end="")
+    sys.stdout.write(page({kind.name: kind for kind in BUILT_IN}))

@@ -113,6 +113,7 @@ def test_what_is_no_expression_is_told_where_and_what_to_write(
         ("'a'.matches('(')", 13, "this is no regular expression", "RE2"),
         ("'a'.matches('a(?=b)')", 13, "this is no regular expression", "lookaround"),
         ("'a'.matches('.{1,4000}')", 13, "this regular expression is too large", "repeat fewer times"),
+        ("'a'.matches('a{20}{20}{20}')", 13, "this regular expression is too large", "repeat fewer times"),
         ("false && 'a'.matches('[')", 22, "this is no regular expression", None),
         ("'%s'.formt([1])", 6, "there is no function 'formt'", "format"),
     ],

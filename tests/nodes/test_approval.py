@@ -11,6 +11,7 @@ import pytest
 from pgflow.engine import approvals as engine
 from pgflow.engine.approvals import SIGNAL
 from pgflow.errors import ArgumentError, NotFound
+from pgflow.nodes.approval import Approval
 from pgflow.sdk.registry.approvals import AlreadyDecided, FormError, NotYours
 from tests.nodes.conftest import Graphs, Make
 
@@ -296,3 +297,23 @@ def test_both_colours_do_the_same(graphs: Make) -> None:
 
     for name in ("list", "get", "decide"):
         assert signature(getattr(Approvals, name)) == signature(getattr(AsyncApprovals, name))
+
+
+async def test_a_graph_within_a_graph_may_ask(graphs: Make) -> None:
+    made = graphs()
+    await made.publish(document(), "inner")
+    node = {"type": "workflow", "config": {"workflow": "inner", "input": {"day": "May 2"}}}
+    run = await made.start({"nodes": {"it": node}, "output": "${nodes.it.output.done}"})
+    await made.engine.settle()
+    (question,) = await made.engine.client.approvals.list(run=run)
+    assert (question.title, question.workflow, question.run_id) == ("Publish May 2?", "inner", run)
+    assert question.task_id != run
+    await made.engine.client.approvals.decide(question.id, True, actor="ann")
+    assert await made.engine.result(run) == ["published by ann"]
+
+
+def test_a_form_that_is_no_schema_is_a_problem_of_the_definition() -> None:
+    form = {"type": "object", "properties": {"a": {"type": "sting"}, "b": {"minimum": "x"}}}
+    found = Approval().problems({"title": "Well?", "form": form, "titel": 1})
+    assert {one.path for one in found} == {"titel", "form.properties.a.type", "form.properties.b.minimum"}
+    assert [one.path for one in Approval().problems({"title": "Well?", "form": "x"})] == ["form"]

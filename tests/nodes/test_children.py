@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -84,7 +83,7 @@ async def test_a_map_of_which_some_fail(graphs: Make, policy: str, given: Any) -
 
 
 async def test_a_map_says_how_many_failed(graphs: Make) -> None:
-    with pytest.raises(TaskFailed, match="2 of 4 failed; the first is element 1.*1 is odd"):
+    with pytest.raises(TaskFailed, match=r"2 of 4 failed; the first is element 1.*1 is odd"):
         await graphs(app()).one({"type": "map", "config": {"over": [0, 1, 2, 3], "task": "odd"}})
 
 

@@ -51,8 +51,7 @@ async def test_a_letter_is_sent_as_configured(graphs: Make) -> None:
     assert made["Subject"] == "Sales of 2026-05-01"
     assert made["Message-ID"] == f"<{given['id']}@example.org>"
     plain, html = made.get_body(("plain",)), made.get_body(("html",))
-    assert plain is not None and plain.get_content().strip() == "All in all."
-    assert html is not None and html.get_content().strip() == "<b>All</b>"
+    assert [part.get_content().strip() for part in (plain, html) if part is not None] == ["All in all.", "<b>All</b>"]
     (file,) = made.iter_attachments()
     assert (file.get_filename(), file.get_content_type(), file.get_content().encode()) == (
         "sales.csv",
@@ -68,7 +67,7 @@ async def test_a_text_cannot_add_headers(graphs: Make) -> None:
         assert box.letters[0]["Subject"] == "Hello Bcc: eve@example.com"
         with pytest.raises(TaskFailed, match="is no mail address"):
             await made.one(letter(to="${input.evil}"), evil="ann@example.com\r\nBcc: eve@example.com", day="")
-    assert [one for all in box.recipients for one in all] == ["ann@example.com"]
+    assert [one for some in box.recipients for one in some] == ["ann@example.com"]
 
 
 async def test_a_server_that_is_busy_is_asked_again(graphs: Make) -> None:
@@ -82,9 +81,9 @@ async def test_a_server_that_is_busy_is_asked_again(graphs: Make) -> None:
 async def test_one_that_refuses_is_not(graphs: Make) -> None:
     async with mailbox(**{"RCPT TO:<ann": "550 nobody here"}) as box:
         made = graphs(**sender(box))
-        with pytest.raises(TaskFailed, match="ann@example.com: 550 nobody here"):
+        with pytest.raises(TaskFailed, match=r"ann@example.com: 550 nobody here"):
             await made.one(letter(), day="")
-        with pytest.raises(TaskFailed, match="takes no mail for ann@example.com"):
+        with pytest.raises(TaskFailed, match=r"takes no mail for ann@example.com"):
             await made.one(letter(to=["ann@example.com", "bob@example.com"]), day="")
         assert made.query("select attempt from pgflow.outcome where task_id <> root_id") == [(1,), (1,)]
         assert box.recipients == [["bob@example.com"]], "once"

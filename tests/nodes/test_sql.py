@@ -63,7 +63,8 @@ async def test_rows_come_as_objects(graphs: Make, warehouse: str) -> None:
 
 
 async def test_values_of_all_kinds_become_json(graphs: Make, warehouse: str) -> None:
-    query = """select 1::bigint << 60 as big, 12345678901234567890.5 as exact, 0.1::float8 as float, 'NaN'::float8 as nan,
+    query = """select 1::bigint << 60 as big, 12345678901234567890.5 as exact, 0.1::float8 as float,
+        'NaN'::float8 as nan,
         true as yes, null as none, '{"a": [1]}'::jsonb as json, '{1,2}'::int[] as list, '\\x0001'::bytea as bytes,
         '1 day'::interval as span, '2026-05-01 12:00+00'::timestamptz as at, int4range(1, 3) as range,
         '10.0.0.1'::inet as address, '7f1c7d43-38a3-4c07-9d8b-7a4e5f1f4a55'::uuid as id, '50%' as percent"""
