@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pgflow.engine.limits import Limit
     from pgflow.errors import Fatal, PgflowError, RetryLater, StepFailed, TaskCancelled, TaskFailed
     from pgflow.model import Priority, State
+    from pgflow.nodes.publishing import AsyncWorkflows, Workflows
     from pgflow.sdk.app import App
     from pgflow.sdk.async_client import AsyncClient
     from pgflow.sdk.attempt import Attempt, current
@@ -40,6 +41,7 @@ __all__ = [
     "NO_RETRY",
     "App",
     "AsyncClient",
+    "AsyncWorkflows",
     "Attempt",
     "Child",
     "Client",
@@ -62,6 +64,7 @@ __all__ = [
     "TaskCancelled",
     "TaskFailed",
     "Workflow",
+    "Workflows",
     "current",
     "secret",
     "step",
@@ -73,6 +76,7 @@ _HOMES = {
     "pgflow.engine.limits": ("Limit",),
     "pgflow.errors": ("Fatal", "PgflowError", "RetryLater", "StepFailed", "TaskCancelled", "TaskFailed"),
     "pgflow.model": ("Priority", "State"),
+    "pgflow.nodes.publishing": ("AsyncWorkflows", "Workflows"),
     "pgflow.sdk.app": ("App",),
     "pgflow.sdk.async_client": ("AsyncClient",),
     "pgflow.sdk.attempt": ("Attempt", "current"),

@@ -17,7 +17,7 @@ from pgflow.errors import ArgumentError, PgflowError
 from pgflow.graph.document import Definition
 from pgflow.graph.reading import Placed, Source, read
 from pgflow.nodes.publishing import Workflows
-from pgflow.nodes.publishing_verbs import examined
+from pgflow.nodes.publishing_verbs import advised, examined
 from pgflow.sdk.client import Client
 
 FILES = click.argument("files", nargs=-1, required=True, metavar="FILE...")
@@ -92,6 +92,12 @@ def _as_json(problem: Placed | PgflowError) -> dict[str, Any]:
     return {"path": "", "message": problem.message, "hint": problem.hint, "line": line, "column": column}
 
 
+def _advice(one: Looked) -> list[Placed]:
+    if one.definition is None or one.source is None:
+        return []
+    return one.source.place_all(advised(one.definition))
+
+
 @click.command(cls=output.Command)
 @FILES
 def validate(files: tuple[str, ...]) -> ExitCode:
@@ -105,7 +111,8 @@ def validate(files: tuple[str, ...]) -> ExitCode:
     if output.wants_json():
         output.document(
             [{"file": one.file, "name": one.definition.name if one.definition else None, "valid": not one.problems,
-              "problems": list(map(_as_json, one.problems))} for one in looked]
+              "problems": list(map(_as_json, one.problems)),
+              "advice": [_as_json(advice) for advice in _advice(one)]} for one in looked]
         )  # fmt: skip
     else:
         for one in looked:
@@ -114,6 +121,9 @@ def validate(files: tuple[str, ...]) -> ExitCode:
             if one.definition is not None:
                 nodes, edges = len(one.definition.nodes), len(one.definition.edges)
                 output.note(f"{one.file}: {one.definition.name} is valid: {nodes:,} nodes, {edges:,} edges")
+            for advice in _advice(one):
+                where = f"{advice.source}:{advice.line}: " if advice.line else ""
+                output.note(f"note: {where}{advice.problem}")
     return ExitCode.OK if sound else ExitCode.FAILED
 
 

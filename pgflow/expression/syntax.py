@@ -1,4 +1,7 @@
-"""What an expression is made of, as the parser leaves it. Every node knows where it stands in the text."""
+"""What an expression is made of, as the parser leaves it. Every node knows where it stands in the text.
+
+Nodes are neither compared nor printed: what dataclasses make for that is most of what importing them takes.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Node:
     """A part of an expression.
 
@@ -18,21 +21,21 @@ class Node:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Literal(Node):
     """A number, a text, bytes, true, false or null."""
 
     value: Any
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Name(Node):
     """A name that was given, or the variable of a macro."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Select(Node):
     """`target.field`"""
 
@@ -40,7 +43,7 @@ class Select(Node):
     field: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Index(Node):
     """`target[index]`"""
 
@@ -48,7 +51,7 @@ class Index(Node):
     index: Node
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Call(Node):
     """`name(...)`, or `target.name(...)` with the target as its first argument."""
 
@@ -56,7 +59,7 @@ class Call(Node):
     arguments: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Macro(Node):
     """`target.kind(variable, body)`, or `target.map(variable, condition, body)`.
 
@@ -72,14 +75,14 @@ class Macro(Node):
     weight: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Has(Node):
     """`has(target.field)`"""
 
     select: Select
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Default(Node):
     """`default(value, fallback)`"""
 
@@ -87,35 +90,35 @@ class Default(Node):
     fallback: Node
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Elements(Node):
     """`[a, b]`"""
 
     elements: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Entries(Node):
     """`{key: value}`"""
 
     entries: tuple[tuple[Node, Node], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Not(Node):
     """`!operand`"""
 
     operand: Node
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Negate(Node):
     """`-operand`"""
 
     operand: Node
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Arithmetic(Node):
     """`first + a - b`, from left to right: each operator with its offset and its right side."""
 
@@ -123,7 +126,7 @@ class Arithmetic(Node):
     rest: tuple[tuple[str, int, Node], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Compare(Node):
     """`left < right`, and the like."""
 
@@ -132,7 +135,7 @@ class Compare(Node):
     right: Node
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Logic(Node):
     """`a && b && c`, or the same with `||`.
 
@@ -144,7 +147,7 @@ class Logic(Node):
     operands: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Conditional(Node):
     """`condition ? yes : no`"""
 

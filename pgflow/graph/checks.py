@@ -44,6 +44,11 @@ class Kind(Protocol):
         """Fields of the config that it renders itself."""
         ...
 
+    @property
+    def takes_secrets(self) -> bool:
+        """Whether its config may name secrets."""
+        ...
+
     def branches(self, config: Mapping[str, Any]) -> Sequence[str] | None:
         """The labels that edges going out may have."""
         ...
@@ -283,10 +288,11 @@ class _Examined:
                 continue
             kind = self._kinds.get(node.type)
             seen = upstream.seen(name)
-            plain = Upstream([*given, "secrets"], self._named, seen)
+            secrets = kind is None or kind.takes_secrets
+            plain = Upstream(given, self._named, seen, secrets=secrets)
             for field, value in node.config.items():
                 late = kind is not None and field in kind.later
-                known = Upstream([*given, "secrets", *LATER], self._named, seen) if late else plain
+                known = Upstream([*given, *LATER], self._named, seen, secrets=secrets) if late else plain
                 yield from self._judged(f"nodes.{name}.config.{field}", value, known)
         for number, edge in self._edges:
             if edge.when is not None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Set
-from typing import NamedTuple
-
 from pgflow.expression import Known
 from pgflow.expression.faults import Fault
 from pgflow.expression.references import Reference
@@ -65,17 +63,23 @@ class Upstream(Known):
         names: what else it may read.
         nodes: all nodes there are.
         seen: whether a node is one of those that may be read.
+        secrets: whether it may name secrets.
     """
 
-    def __init__(self, names: Iterable[str], nodes: Set[str], seen: Seen) -> None:
-        super().__init__([*names, "nodes"])
-        self._nodes, self._seen = nodes, seen
+    def __init__(self, names: Iterable[str], nodes: Set[str], seen: Seen, *, secrets: bool = False) -> None:
+        super().__init__([*names, "nodes", *(["secrets"] if secrets else [])])
+        self._nodes, self._seen, self._secrets = nodes, seen, secrets
 
     def unknown(self, found: Iterable[Reference]) -> Iterator[Fault]:
         """What is wrong with these references."""
         for reference in found:
             path, places = reference.path, reference.places
-            if path[0] != "nodes" or len(path) == 1:
+            if path[0] == "secrets" and not self._secrets:
+                yield Fault(
+                    "no secret can be given here", places[0],
+                    hint="nodes that a worker does take them, as `http` does; a task asks itself: pgflow.secret()",
+                )  # fmt: skip
+            elif path[0] != "nodes" or len(path) == 1:
                 yield from super().unknown([reference])
             elif path[1] not in self._nodes:
                 yield Fault(f"there is no node {path[1]!r}", places[1], hint=nearest(path[1], self._nodes))
@@ -86,10 +90,3 @@ class Upstream(Known):
                 )  # fmt: skip
             elif len(path) > 2 and path[2] not in FIELDS:
                 yield Fault(f"a node has no {path[2]!r}", places[2], hint=nearest(path[2], FIELDS))
-
-
-class Place(NamedTuple):
-    """An expression's place: what is asked there, and what it may read."""
-
-    path: str
-    known: Known

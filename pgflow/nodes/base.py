@@ -53,6 +53,7 @@ class NodeType(ABC, Generic[C]):
         description: what it does, in a sentence or two.
         config: the model of its config.
         later: fields of the config that it renders itself.
+        takes_secrets: whether its config may name secrets.
         example: a node of this type, as it would stand in a definition: what the documentation shows.
         group: under which heading a palette lists it.
     """
@@ -62,6 +63,7 @@ class NodeType(ABC, Generic[C]):
     description: ClassVar[str]
     config: ClassVar[type[Config]] = NoConfig
     later: ClassVar[frozenset[str]] = frozenset()
+    takes_secrets: ClassVar[bool] = False
     example: ClassVar[Mapping[str, Any]]
     group: ClassVar[str] = "Flow"
 
@@ -203,6 +205,7 @@ class Work(NodeType[C]):
     """A node that a worker does as a task."""
 
     group: ClassVar[str] = "Work"
+    takes_secrets: ClassVar[bool] = True
     retry: ClassVar[Retry] = Retry()
     """How often it is tried unless the node says otherwise."""
     timeout: ClassVar[float] = 300.0

@@ -45,10 +45,17 @@ class Verdict(NamedTuple):
     Args:
         definition: it; None: something is wrong.
         problems: what is.
+        advice: what is allowed, and probably not meant.
     """
 
     definition: Definition | None
     problems: list[Problem]
+    advice: list[Problem] = []
+
+
+def _verdict(given: Given) -> Verdict:
+    definition, problems = verbs.examined(given)
+    return Verdict(definition, problems, [] if definition is None else verbs.advised(definition))
 
 
 class Workflows:
@@ -69,7 +76,7 @@ class Workflows:
 
     def validate(self, definition: Given) -> Verdict:
         """Look at a definition: all that is wrong with it, at once. Asks no database."""
-        return Verdict(*verbs.examined(definition))
+        return _verdict(definition)
 
     def schema(self) -> dict[str, Any]:
         """The JSON Schema of definitions, with the node types there are here."""
@@ -209,7 +216,7 @@ class AsyncWorkflows:
         self._client = client
 
     def validate(self, definition: Given) -> Verdict:
-        return Verdict(*verbs.examined(definition))
+        return _verdict(definition)
 
     def schema(self) -> dict[str, Any]:
         return schema(node_types())

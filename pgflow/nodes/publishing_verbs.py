@@ -17,6 +17,7 @@ from pgflow.engine.definitions import Draft, Published
 from pgflow.engine.enqueue import Request, Spec
 from pgflow.errors import ArgumentError, NotFound
 from pgflow.graph import meaning
+from pgflow.graph.advice import advice
 from pgflow.graph.checks import MOST_BYTES, check
 from pgflow.graph.document import Definition, Problem
 from pgflow.graph.inputs import accepted
@@ -89,6 +90,11 @@ def examined(given: Given) -> tuple[Definition | None, list[Problem]]:
     """The definition, if nothing is wrong with it, and what is."""
     document = document_of(given)
     return check(document, node_types(), publishing_triggers.judge(document) if isinstance(document, Mapping) else None)
+
+
+def advised(definition: Definition) -> list[Problem]:
+    """What is allowed, and probably not meant."""
+    return advice(definition, node_types())
 
 
 def sound(given: Given) -> Definition:

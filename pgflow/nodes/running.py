@@ -4,7 +4,7 @@ Model: the run is a workflow whose code is the definition. It waits for its chil
 and is told in its inbox; when it goes on, what has ended decides what begins (`pgflow.graph.fates`), and that is put
 into the journal. After a crash the same definition replays against the history. A node records under its own name, so
 the order in which nodes ended does not matter: fates are the same whatever the order, and what was begun before the
-crash is begun first in the replay, whatever the limit on nodes at once.
+crash, with all that led to it, is begun first in the replay, whatever the limit on nodes at once.
 
 A definition never changes within a run: the run's first record is which version it follows.
 
@@ -89,7 +89,7 @@ class GraphRun(Group):
         self._targets: dict[str, list[Edge]] = {}
         for edge in definition.edges:
             self._targets.setdefault(edge.source, []).append(edge)
-        self._recorded = {key.partition("/")[0] for key in (*replay.history.left, *replay.history.children)}
+        self._recorded = self._led({key.partition("/")[0] for key in (*replay.history.left, *replay.history.children)})
         self._first: deque[tuple[int, Operation]] = deque()
         self._broken: Exception | None = None
         self._stopped = self._gave_up = False
@@ -100,6 +100,20 @@ class GraphRun(Group):
         found = replay.history.timers.get(TIMEOUT)
         replay.history.answer(TIMEOUT)
         return found or replay.timer(TIMEOUT, replay.journal.clock() + timedelta(seconds=timeout))
+
+    def _led(self, names: set[str]) -> set[str]:
+        """These nodes, and all that had to end before they could begin."""
+        if not names:
+            return names
+        above: dict[str, list[str]] = {}
+        for edge in self._definition.edges:
+            above.setdefault(edge.target, []).append(edge.source)
+        todo = list(names)
+        while todo:
+            more = [source for source in above.get(todo.pop(), ()) if source not in names]
+            names.update(more)
+            todo += more
+        return names
 
     async def conduct(self) -> Any:
         """Run it. Returns the run's output.
@@ -274,7 +288,7 @@ class GraphRun(Group):
         """What lacks at least before anything can follow; but every tenth of what runs is looked at, so that what is
         told of nodes does not lag behind by more."""
         wait = super()._wait()
-        due = self._due if wait.due is None or self._stopped else min(wait.due, self._due or wait.due)
+        due = wait.due if self._stopped else min(filter(None, (wait.due, self._due)), default=None)
         arrivals = min(wait.arrivals, self._lacking(), max(1, len(self._blocked) // 10)) if wait.arrivals else 0
         return Wait(arrivals, due)
 

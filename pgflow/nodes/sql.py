@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -104,9 +105,12 @@ class Sql(Work[SqlConfig]):
 
 
 async def _read(connection: psycopg.AsyncConnection[Any], config: SqlConfig, parameters: list[Any]) -> dict[str, Any]:
-    async with psycopg.AsyncRawServerCursor(connection, "pgflow", scrollable=False) as cursor:
+    cursor = psycopg.AsyncRawServerCursor(connection, "pgflow", scrollable=False)
+    try:
         await cursor.execute(config.query, parameters)
         return _given(config, _columns(cursor.description), await cursor.fetchmany(config.limit + 1), None)
+    finally:
+        await asyncio.shield(cursor.close())  # whoever is cancelled just then leaves it closed all the same
 
 
 async def _written(

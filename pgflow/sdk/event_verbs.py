@@ -24,8 +24,8 @@ from pgflow.sdk.verbs import Handle, Steps
 
 EventKey = str | int | UUID
 
-PAGE = 100
-"""Events that are looked at in one statement when an expression has to hold."""
+FIRST, PAGE = 10, 100
+"""Events that are looked at in the first statement, and in each of the next, when an expression has to hold."""
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,199}")
 
 
@@ -201,7 +201,7 @@ def seek(wanted: Wanted) -> Search:
 
 def _oldest(wanted: Wanted, since: datetime, until: datetime | None) -> Search:
     after = (since, 0)
-    limit = 1 if wanted.match is None else PAGE
+    limit = 1 if wanted.match is None else FIRST
     while True:
         page: list[Emission] = yield Sought(wanted.name, wanted.key, after, until, wanted.taken, limit)
         if wanted.match is None:
@@ -209,4 +209,4 @@ def _oldest(wanted: Wanted, since: datetime, until: datetime | None) -> Search:
         found: Emission | None = (yield Weigh(wanted, page)) if page else None
         if found is not None or len(page) < limit:
             return found
-        after = (page[-1].at, page[-1].id)
+        after, limit = (page[-1].at, page[-1].id), PAGE

@@ -17,6 +17,7 @@ from pgflow.engine import (
     approvals,
     children,
     control,
+    definitions,
     emissions,
     facts,
     inspection,
@@ -151,6 +152,18 @@ def test_a_worker_may_do_all_that_approvals_need(acting: As) -> None:
     assert engine.run(approvals.expire(place)) == "approved"
 
 
+def test_a_worker_may_do_all_that_publishing_needs(acting: As) -> None:
+    engine = acting("pgflow_worker")
+    assert engine.run(definitions.publish("w", b"1", b'{"nodes": {}}', expected=0)).version == 1
+    assert engine.run(definitions.publish("w", b"1", b'{"nodes": {}}')).same
+    assert engine.run(definitions.newest("w")) == engine.run(definitions.version("w", 1))
+    assert engine.run(definitions.save_draft("w", b"{}")).revision == 1
+    assert [(one.name, one.draft) for one in engine.run(definitions.listed())] == [("w", 1)]
+    assert engine.run(definitions.draft("w")).base == 1
+    assert engine.run(definitions.discard_draft("w", expected=1))
+    assert len(engine.run(definitions.versions("w"))) == 1
+
+
 @pytest.mark.parametrize(
     "forbidden",
     [
@@ -159,6 +172,7 @@ def test_a_worker_may_do_all_that_approvals_need(acting: As) -> None:
         "update pgflow.event set type = 'task.started'",
         "delete from pgflow.event",
         "update pgflow.definition set version = 2",
+        "delete from pgflow.definition",
         "truncate pgflow.ready",
         "drop table pgflow.ready",
         "create table pgflow.mine (id int)",

@@ -53,7 +53,7 @@ def test_statements_about_events_reach_their_rows_by_index(
 ) -> None:
     engine, filler = explaining, engines()
     filler.register(9)
-    engine.connection.execute(f"set plan_cache_mode = {mode}")  # type: ignore[arg-type]
+    engine.connection.execute(f"set plan_cache_mode = {mode}")
     if statistics == "analyzed empty":
         engine.connection.execute("analyze")
     if statistics == "cached empty then filled":
@@ -62,7 +62,7 @@ def test_statements_about_events_reach_their_rows_by_index(
                 explained(engine, call)
     fill(filler)
     for text in (FILL, WAIT, TRIGGER):
-        filler.connection.execute(text)  # type: ignore[arg-type]
+        filler.connection.execute(text)
     if statistics == "analyzed full":
         engine.connection.execute("analyze")
     for name, (call, indexes) in CALLS.items():

@@ -183,6 +183,8 @@ def test_all_expressions_of_a_template_share_one_bound() -> None:
     with pytest.raises(ExpressionError, match="too large"):
         Template(["${s}"] * 10).render(NAMES)
     with pytest.raises(ExpressionError, match="too large"):
+        Template(["${b}"] * 10).render(NAMES)
+    with pytest.raises(ExpressionError, match="too large"):
         Template(["a ${s}"] * 10).render(NAMES)
 
 

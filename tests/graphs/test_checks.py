@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pgflow.graph.advice import advice
 from pgflow.graph.checks import MOST_TOLD, check
 from pgflow.graph.document import MOST_EDGES, MOST_NODES, Problem
 from pgflow.nodes.kit import node_types
@@ -111,6 +112,8 @@ def test_what_is_no_definition_at_all_is_told_so(document: Any) -> None:
         (graph(a=transform("${run.nme}")), "nodes.a.config.value", "there is no 'nme' in run"),
         (graph(a=None) | {"output": "${nodes.b.output}"}, "output", "there is no node 'b'"),
         (graph(a={"type": "noop", "trigger_rule": "all_failed"}), "nodes.a.trigger_rule", "no edge leads to this node"),
+        (graph(a=transform("${secrets.TOKEN}")), "nodes.a.config.value", "no secret can be given here"),
+        (graph(a=None) | {"output": "${secrets.TOKEN}"}, "output", "pgflow.secret()"),
         (graph(a=transform("\ud800")), "nodes.a.config.value", "surrogate"),
         (graph(a=transform("\0")), "nodes.a.config.value", "\\u0000"),
         (graph(a=transform(float("nan"))), "nodes.a.config.value", "nan"),
@@ -267,7 +270,10 @@ def test_what_is_too_large_is_told_so_and_not_looked_at() -> None:
     nodes = {f"n{number}": {"type": "nope"} for number in range(MOST_NODES + 1)}
     edges = [{"from": "x", "to": "y"}] * (MOST_EDGES + 1)
     assert set(told({"name": "x", "nodes": nodes, "edges": edges})) == {"nodes", "edges"}
-    assert "9,000,002 bytes of JSON, and the limit is 8,388,608 -> keep large data elsewhere" in told(graph(a=transform("x" * 9_000_000)))["nodes.a.config.value"]
+    assert (
+        "9,000,002 bytes of JSON, and the limit is 8,388,608 -> keep large data elsewhere"
+        in told(graph(a=transform("x" * 9_000_000)))["nodes.a.config.value"]
+    )
     deep: Any = []
     for _ in range(5_000):
         deep = [deep]
@@ -277,6 +283,7 @@ def test_what_is_too_large_is_told_so_and_not_looked_at() -> None:
 def test_a_node_type_that_cannot_cope_is_named() -> None:
     class Broken:
         later: frozenset[str] = frozenset()
+        takes_secrets = False
 
         def branches(self, config: Mapping[str, Any]) -> None:
             raise RuntimeError("no such luck")
@@ -338,3 +345,40 @@ def test_whatever_is_given_nothing_is_raised_and_every_problem_says_something(do
     definition, found = examined(document)
     assert (definition is None) == bool(found)
     assert all(one.message and isinstance(one.path, str) and str(one) for one in found)
+
+
+def advised(document: Any) -> dict[str, str]:
+    definition, found = examined(document)
+    assert definition is not None, found
+    return {one.path: one.message for one in advice(definition, node_types())}
+
+
+SWITCH = {"type": "switch", "config": {"value": 1, "cases": {"x": 1, "y": 2}, "default": "z"}}
+
+
+@pytest.mark.parametrize(
+    ("document", "path", "said"),
+    [
+        (graph(("a", "b"), a=None, b=None, c=None), "nodes.c", "it begins at once"),
+        (graph(a={"type": "noop", "trigger_rule": "one_success"}), "nodes.a.trigger_rule", "nothing to look at"),
+        (graph(("c", "a"), c=CONDITION, a=None), "nodes.c", "taken whatever it chooses"),
+        (graph({"from": "c", "to": "a", "branch": "x"}, c=SWITCH, a=None), "nodes.c", "when it chooses 'y' or 'z'"),
+        (
+            graph(("a", "b"), {"from": "b", "to": "c", "when": "input.dya == 1"}, a=None, b=None, c=None)
+            | {"input": {"properties": {"day": {}}}},
+            "edges[1].when",
+            "the input's schema does not have 'dya'",
+        ),
+    ],
+)
+def test_what_is_probably_not_meant_is_noted(document: Any, path: str, said: str) -> None:
+    found = advised(document)
+    assert list(found) == [path]
+    assert said in found[path]
+
+
+def test_nothing_is_noted_of_what_is_usual() -> None:
+    edges = [branch("true", "yes"), ("yes", "end"), {"from": "c", "to": "end", "on_state": "failed"}]
+    assert advised(graph(*edges, c=CONDITION, yes=None, end={"type": "noop", "trigger_rule": "one_success"})) == {}
+    assert advised(graph(a=None, b=None)) == {}, "nothing but nodes beside each other"
+    assert advised(graph(a=transform("${input.any}"))) == {}

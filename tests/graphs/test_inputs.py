@@ -112,7 +112,9 @@ anything: st.SearchStrategy[Any] = st.recursive(
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.dictionaries(st.sampled_from(["properties", "type", "$defs", "allOf", "required", "$ref"]), anything), anything)
+@given(
+    st.dictionaries(st.sampled_from(["properties", "type", "$defs", "allOf", "required", "$ref"]), anything), anything
+)
 def test_whatever_the_schema_nothing_is_raised(schema: dict[str, Any], value: Any) -> None:
     if not schema_problems(schema):
         input_problems(schema, value)

@@ -21,7 +21,11 @@ NAMES = "abcdef"
 def graphs(draw: st.DrawFn) -> Definition:
     count = draw(st.integers(3, len(NAMES)))
     only = st.just("all_success")
-    rules = only if draw(st.booleans()) else st.sampled_from(["all_success"] * 4 + ["one_success"] * 2 + ["all_done", "none_failed", "all_failed"])
+    rules = (
+        only
+        if draw(st.booleans())
+        else st.sampled_from(["all_success"] * 4 + ["one_success"] * 2 + ["all_done", "none_failed", "all_failed"])
+    )
     nodes = {name: {"type": "noop", "trigger_rule": draw(rules)} for name in NAMES[:count]}
     edges: list[dict[str, Any]] = []
     for target in range(1, count):

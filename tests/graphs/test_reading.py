@@ -94,7 +94,9 @@ def test_what_means_the_same_has_the_same_checksum_and_what_does_not_has_not() -
     cases = {"x": 1, "y": [1, 2]}
     switch = {"type": "switch", "config": {"value": "${run.id}", "cases": cases}}
     turned = {"type": "switch", "config": {"value": "${run.id}", "cases": dict(reversed(cases.items()))}}
-    assert checksum(definition(nodes={"a": switch})) != checksum(definition(nodes={"a": turned})), "the first case counts"
+    assert checksum(definition(nodes={"a": switch})) != checksum(definition(nodes={"a": turned})), (
+        "the first case counts"
+    )
     for field, value in {"title": "T", "description": "D", "output": 1, "tags": {"a": "b"}}.items():
         assert checksum(definition(**{field: value})) != checksum(plain)
     moved = definition(nodes={"a": {"type": "noop", "position": {"x": 1, "y": 2}}})
@@ -105,7 +107,10 @@ def test_what_means_the_same_has_the_same_checksum_and_what_does_not_has_not() -
 def test_nodes_stand_where_they_stood_unless_they_say_where() -> None:
     at, there = {"x": 1.0, "y": 2.0}, {"x": 3.0, "y": 4.0}
     before = {"nodes": {"a": {"type": "noop", "position": at}, "b": {"type": "noop", "position": at}, "c": {}}}
-    given_ = {"name": "g", "nodes": {"a": {"type": "http"}, "b": {"type": "noop", "position": there}, "d": {"type": "x"}}}
+    given_ = {
+        "name": "g",
+        "nodes": {"a": {"type": "http"}, "b": {"type": "noop", "position": there}, "d": {"type": "x"}},
+    }
     assert placed(given_, before)["nodes"] == {
         "a": {"type": "http", "position": at}, "b": {"type": "noop", "position": there}, "d": {"type": "x"},
     }  # fmt: skip

@@ -68,7 +68,10 @@ TRIGGERS = [
     {"every": 30, "overlap": "skip"},
     {"at": "2099-01-01T12:00"},
     {"webhook": {}},
-    {"webhook": {"signature": {"header": "x-key", "form": "token"}, "secrets": ["KEY"], "keep": "2d"}, "filter": "true"},
+    {
+        "webhook": {"signature": {"header": "x-key", "form": "token"}, "secrets": ["KEY"], "keep": "2d"},
+        "filter": "true",
+    },
     {"event": "order/*", "input": "${event.payload}"},
 ]
 

@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 
 from pgflow.config import Settings
-from pgflow.engine.events import EVERYTHING, Cursor, Event, Filter, filter_of
+from pgflow.db import connect, migrations
+from pgflow.db.call import Session
+from pgflow.engine.enqueue import Request, Spec, enqueue
+from pgflow.engine.events import EVERYTHING, Cursor, Event, Filter, filter_of, summarize
 from pgflow.errors import ArgumentError
 from pgflow.redis import breaker
 from pgflow.runtime.feed import Feed
@@ -298,6 +301,25 @@ async def test_the_leader_feeds_whoever_watches(database: Settings, client: Asyn
             (handle.id, "task.started"),
             (handle.id, "task.completed"),
         ]
+
+
+async def test_another_engine_in_the_same_database_is_another(
+    database: Settings, engine: Engine, root: int, valkey: Valkey
+) -> None:
+    shop = with_redis(database, valkey).model_copy(update={"schema_name": "shop"})
+    migrations.migrate(shop)
+    async with feeding(shop), feeding(with_redis(database, valkey)), Events(shop) as events:
+        subscription = await events.subscribe()
+        await until(lambda: events._heard_at > 0)
+        write(engine.connection, root)
+        with connect.open_sync(shop, "test") as connection:
+            request = Request(Spec("mail"), b"{}", delay=60.0)
+            (scheduled,) = Session(connection, "shop").run(enqueue([request])).ids
+            assert Session(connection, "shop").run(summarize()) >= 0
+        assert [(event.root_id, event.name) for event in await take(subscription, 1)] == [(scheduled, "mail")]
+        with valkey.client() as client:
+            channels = client.pubsub_channels()
+    assert [channel.split(":")[0] for channel in channels] == ["shop"]
 
 
 async def test_watchers_are_told_of_the_end(database: Settings) -> None:

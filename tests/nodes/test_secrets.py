@@ -31,7 +31,7 @@ TEXTS = st.lists(PIECES, max_size=6).map("".join).filter(valid)
 CONFIGS = st.dictionaries(
     st.sampled_from(["url", "headers", "body", "a.b", "[0]"]),
     st.recursive(
-        TEXTS | st.integers() | st.none(),
+        TEXTS | st.integers(-9, 9) | st.none(),
         lambda inner: (
             st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["x", "y.z", ""]), inner, max_size=3)
         ),

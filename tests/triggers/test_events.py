@@ -14,6 +14,7 @@ from pgflow.config import Settings
 from pgflow.db.call import Call
 from pgflow.engine import emissions, upkeep
 from pgflow.errors import ArgumentError, IdempotencyConflict, PayloadError, TaskFailed
+from pgflow.model import State
 from pgflow.sdk.async_client import AsyncClient
 from pgflow.sdk.client import Client
 from pgflow.sdk.event_verbs import check_pattern, patterns_of
@@ -168,7 +169,7 @@ def test_what_cannot_be_emitted_is_told(sync_client: Client, engine: Engine) -> 
             sync_client.emit(name)
     for words in ({"key": ""}, {"id": ""}, {"key": "x" * 501}, {"id": "a\0b"}):
         with pytest.raises(ArgumentError, match="1 to 500 characters"):
-            sync_client.emit("tick", **words)  # type: ignore[arg-type]
+            sync_client.emit("tick", **words)
     with pytest.raises(PayloadError):
         sync_client.emit("tick", float("nan"))
     with pytest.raises(PayloadError, match="limit"):
@@ -267,3 +268,52 @@ def test_many_calls_are_one(engine: Engine) -> None:
     found = engine.run(emissions.look(sought))
     assert [[event.payload for event in page] for page in found] == [[2, 4], [], [], [2, 4, 5]]
     assert isinstance(emissions.forget([]), Call)
+
+
+async def test_telling_many_that_is_cut_off_goes_on_with_those_who_are_left(
+    database: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pgflow.tasks.emit.PAGE", 100)
+    engine.enqueue(950)
+    tasks = engine.claim(1000)
+    bounds = [b"null", b'{"least": 5}', b'{"least": 50}']
+    expected = [
+        emissions.Expected(
+            task.task_id,
+            task.epoch,
+            "$event:tick",
+            "tick",
+            None,
+            "event.payload >= least" if number % 3 else None,
+            bounds[number % 3],
+        )
+        for number, task in enumerate(tasks)
+    ]
+    engine.run(emissions.expect(expected))
+    engine.settle(*tasks, state=State.WAITING, needed=1)
+    emitted = engine.run(emissions.emit("tick", b"10"))
+    deliver, pages = emissions.deliver, []
+
+    def cut_off(event: emissions.Emission, waits: list[emissions.Awaited]) -> Call[int]:
+        pages.append(len(waits))
+        if len(pages) == 3:
+            raise ConnectionError("cut off")
+        return deliver(event, waits)
+
+    own = OwnTasks(database)
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr("pgflow.engine.emissions.deliver", cut_off)
+            with pytest.raises(ConnectionError):
+                await own.tasks["pgflow.emit"].function(emission=emitted.id)
+        told = sum(pages[:2])
+        assert engine.query("select count(*) from pgflow.ready where queue = 'default'") == [(told,)]
+        again = await own.tasks["pgflow.emit"].function(emission=emitted.id)
+    finally:
+        await own.close()
+    fitting = {task.task_id for number, task in enumerate(tasks) if number % 3 < 2}
+    assert told + again["woken"] == len(fitting)
+    signals = engine.query("select task_id from pgflow.event where type = 'signal.received'")
+    assert sorted(task for (task,) in signals) == sorted(fitting)
+    assert engine.query("select count(*) from pgflow.awaited") == [(950 - len(fitting),)]
+    assert engine.query("select count(*) from pgflow.ready where queue = 'default'") == [(len(fitting),)]

@@ -201,6 +201,7 @@ async def test_an_expression_decides_before_and_after_the_wait(stage: Stage) -> 
 
 
 async def test_what_is_looked_back_at_is_read_page_by_page(database: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pgflow.sdk.event_verbs.FIRST", 2)
     monkeypatch.setattr("pgflow.sdk.event_verbs.PAGE", 3)
     async with AsyncClient(database, app.tasks) as client:
         run = await client.start(large, 10)

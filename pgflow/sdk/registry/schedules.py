@@ -84,7 +84,7 @@ def input_at(input: Any, name: str, timezone: str, at: datetime, kind: str = "sc
     `trigger.timezone`. They may hold no loop: the leader evaluates them.
     """
     template = Template(input, macros=0)
-    if not template.names:
+    if template.verbatim:
         return input
     local = at.astimezone(ZoneInfo(timezone))
     trigger = {

@@ -43,7 +43,7 @@ def start_of(task: Task[..., Any] | str, input: Mapping[str, Any] | None = None)
             f"{task.name}: key, at, debounce and slot are for one start, not for each of many",
             hint="give .options(queue=..., priority=..., retry=..., timeout=..., delay=..., tags=...) only",
         )
-    if not Template(given).names:
+    if Template(given).verbatim:
         given = orjson.loads(task.request(**(input or {})).input)
     else:
         task.signature.check_names(given)
