@@ -1,8 +1,8 @@
 """graph: runs of graphs: 1,000 nodes in layers, each below three; 100 of 20 nodes beside each other; 5,000 that begin.
 
-Each with nodes that do nothing, which the run does itself, and with nodes that are tasks, which are children. The time is
-the database's: from `created_at` of the run to its `finished_at`, or to the event of a node. Every node's two events are
-counted afterwards. What deciding costs is CPU of the worker by node, of many runs of 100 nodes and of one of 5,000.
+Each with nodes that do nothing, which the run does itself, and with nodes that are tasks, which are children. The time
+is the database's: from `created_at` of the run to its `finished_at`, or to the event of a node. Every node's two events
+are counted afterwards. What deciding costs is CPU of the worker by node, of many runs of 100 nodes and of one of 5,000.
 """
 
 from __future__ import annotations
@@ -43,9 +43,11 @@ _TOOK = """
 _TOLD = """
     select count(*) filter (where type = 'node.started'), count(*) filter (where type = 'node.completed'),
            extract(epoch from min(at) filter (where type = 'node.started') - (
-                   select min(created_at) from pgflow.task where root_id = any (%s::bigint[]) and parent_id is null))::float8,
+                   select min(created_at) from pgflow.task
+                    where root_id = any (%s::bigint[]) and parent_id is null))::float8,
            extract(epoch from max(at) filter (where type = 'node.started') - (
-                   select min(created_at) from pgflow.task where root_id = any (%s::bigint[]) and parent_id is null))::float8
+                   select min(created_at) from pgflow.task
+                    where root_id = any (%s::bigint[]) and parent_id is null))::float8
       from pgflow.event where root_id = any (%s::bigint[])"""
 
 

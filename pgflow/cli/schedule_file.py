@@ -14,7 +14,6 @@ from pgflow import config, yaml
 from pgflow.cli import connection, output
 from pgflow.cli.schedule_request import asked, unheard
 from pgflow.cron import CronError
-from pgflow.db.call import Session
 from pgflow.engine.schedules import Schedule
 from pgflow.errors import ArgumentError, PgflowError
 from pgflow.expression import ExpressionError
@@ -87,7 +86,7 @@ def apply(file: IO[str], prune: bool, dry_run: bool) -> None:
     with connection.session("cli") as session:
         client = Client(config.load(), actor=connection.actor()).on(session.connection)
         with session.connection.transaction(force_rollback=dry_run):
-            done = _apply(session, client, wanted, prune=prune)
+            done = _apply(client, wanted, prune=prune)
         warnings = {task: unheard(session, task) for task in sorted({one.start["name"] for one in wanted.schedules})}
     output.rows(
         [{"name": name, "done": what} for name, what in done.items()], ["name", "done"], empty="there is nothing to do"
@@ -98,7 +97,7 @@ def apply(file: IO[str], prune: bool, dry_run: bool) -> None:
         output.note("nothing was changed")
 
 
-def _apply(session: Session, client: Client, wanted: _Wanted, *, prune: bool) -> dict[str, str]:
+def _apply(client: Client, wanted: _Wanted, *, prune: bool) -> dict[str, str]:
     stored = {one.name: one for one in client.schedules.list()}
     for one in wanted.schedules:
         source = stored[one.name].source if one.name in stored else ""

@@ -117,13 +117,15 @@ def validate(files: tuple[str, ...]) -> ExitCode:
     else:
         for one in looked:
             for problem in one.problems:
-                click.echo(str(problem))
+                for line in str(problem).split("\n"):
+                    click.echo(output.cell("", line))
             if one.definition is not None:
                 nodes, edges = len(one.definition.nodes), len(one.definition.edges)
                 output.note(f"{one.file}: {one.definition.name} is valid: {nodes:,} nodes, {edges:,} edges")
             for advice in _advice(one):
                 where = f"{advice.source}:{advice.line}: " if advice.line else ""
-                output.note(f"note: {where}{advice.problem}")
+                for line in f"note: {where}{advice.problem}".split("\n"):
+                    output.note(line)
     return ExitCode.OK if sound else ExitCode.FAILED
 
 

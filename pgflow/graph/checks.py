@@ -80,8 +80,8 @@ def check(
     except PayloadError as error:
         path = error.path.removeprefix("$").removeprefix(".")
         message = error.message.removeprefix(f"{error.path}: ")
-        hint = "keep large data elsewhere, and let a node fetch it" if "the limit is" in message else error.hint
-        return None, [Problem(path, message, hint)]
+        large = "the limit is" in message
+        return None, [Problem(path, message, "keep large data elsewhere" if large else error.hint)]
     if too_big := list(_sizes(document)):
         return None, too_big
     examined = _Examined(document, kinds, judge)

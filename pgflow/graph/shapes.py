@@ -81,18 +81,22 @@ def told(error: ValidationError, model: type[BaseModel], value: Any, where: str)
 
 
 def _parts(loc: Sequence[str | int], value: Any) -> tuple[list[str | int], bool]:
-    """Where an error is, without the names of alternatives that pydantic puts in between; and whether there were any."""
+    """Where an error is, without the names of alternatives that pydantic puts in between, and whether it did so."""
     parts: list[str | int] = []
     for number, part in enumerate(loc):
         last = number == len(loc) - 1
-        if isinstance(value, Mapping) and part in value:
-            value = value[part]
-        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+        if _holds(value, part):
             value = value[part]
         elif part == "[key]" or not (last and isinstance(value, Mapping)):
             continue
         parts.append(part)
     return parts, len(parts) + ("[key]" in loc) < len(loc)
+
+
+def _holds(value: Any, part: str | int) -> bool:
+    if isinstance(value, list):
+        return isinstance(part, int) and part < len(value)
+    return isinstance(value, Mapping) and part in value
 
 
 def said(error: Any) -> tuple[str, str | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Set
+
 from pgflow.expression import Known
 from pgflow.expression.faults import Fault
 from pgflow.expression.references import Reference

@@ -50,7 +50,7 @@ class Verdict(NamedTuple):
 
     definition: Definition | None
     problems: list[Problem]
-    advice: list[Problem] = []
+    advice: list[Problem]
 
 
 def _verdict(given: Given) -> Verdict:

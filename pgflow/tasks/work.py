@@ -28,9 +28,7 @@ def register(app: App, own: OwnTasks) -> None:
 
 
 def _enter(app: App, own: OwnTasks, kind: Work[Any]) -> None:
-    @app.task(
-        name=kind.task, queue="default", timeout=kind.timeout, retry=RetryPolicy(**kind.retry.model_dump())
-    )
+    @app.task(name=kind.task, queue="default", timeout=kind.timeout, retry=RetryPolicy(**kind.retry.model_dump()))
     async def work(config: dict[str, Any], secrets: list[list[str | int]] | None = None) -> Any:
         if secrets:
             config = await revealed(config, secrets, own.vault.reveal)

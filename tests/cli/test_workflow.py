@@ -13,7 +13,8 @@ from tests.fixtures.database import Engine
 REPORT = """\
 name: report
 title: Daily report
-input: {type: object, properties: {day: {type: string, format: date}, days: {type: integer, default: 7}}, required: [day]}
+input:
+  {type: object, properties: {day: {type: string, format: date}, days: {type: integer, default: 7}}, required: [day]}
 nodes:
   big: {type: condition, config: {when: "${input.days > 3}"}}
   long: {type: noop}
@@ -54,13 +55,13 @@ def test_what_is_wrong_is_told_with_lines_all_at_once(report: Path) -> None:
     answer = invoke("workflow", "validate", report)
     assert answer.code == 1
     places = [line.split(": ")[0] for line in answer.out.splitlines() if line.startswith(str(report))]
-    assert places == [f"{report}:5:35", f"{report}:10:15", f"{report}:15:3"]
+    assert places == [f"{report}:6:35", f"{report}:11:15", f"{report}:16:3"]
     assert "-> did you mean 'long'?" in answer.out
     assert "-> did you mean 'cron'?" in answer.out
     (found,) = json.loads(invoke("workflow", "validate", report, "--json").out)
     assert found["valid"] is False
     assert [(one["path"], one["line"]) for one in found["problems"]] == [
-        ("nodes.big.config.when", 5), ("edges[0].to", 10), ("triggers[0]", 15),
+        ("nodes.big.config.when", 6), ("edges[0].to", 11), ("triggers[0]", 16),
     ]  # fmt: skip
 
 
@@ -69,7 +70,7 @@ def test_what_is_probably_not_meant_is_noted(report: Path) -> None:
     answer = invoke("workflow", "validate", report)
     assert answer.code == 0
     assert answer.err.splitlines()[1:] == [
-        f"note: {report}:5: nodes.big.config.when: the input's schema does not have 'dais'",
+        f"note: {report}:6: nodes.big.config.when: the input's schema does not have 'dais'",
         "  -> did you mean 'days'?",
     ]
     (found,) = json.loads(invoke("workflow", "validate", report, "--json").out)

@@ -16,7 +16,8 @@ from tests.graphs.reference import Does, Reference, Says
 MANY = 99
 STATES = ("completed", "failed", "skipped")
 KINDS = {
-    "task": 10, "noop": 3, "transform": 2, "condition": 4, "switch": 3, "delay": 2, "wait_until": 1, "signal": 2, "map": 2,
+    "task": 10, "noop": 3, "transform": 2, "condition": 4, "switch": 3, "delay": 2, "wait_until": 1,
+    "signal": 2, "map": 2,
 }  # fmt: skip
 RULES = {Rule.ALL_SUCCESS: 9, Rule.ALL_DONE: 3, Rule.ONE_SUCCESS: 4, Rule.NONE_FAILED: 3, Rule.ALL_FAILED: 3}
 INPUT = {"yes": True, "no": False, "number": 7, "a": "a", "b": "b", "c": "c", "z": "z"}

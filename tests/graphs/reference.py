@@ -28,8 +28,6 @@ class Does:
     cancelled: bool = False
 
 
-
-
 @dataclass
 class Reference:
     """The fates that a graph's nodes must have.

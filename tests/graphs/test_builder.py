@@ -100,8 +100,7 @@ def test_references_are_text() -> None:
     assert f"{a.error.message}!" == "${nodes.a.error.message}!"
     assert str(graph.input["odd name"][2]['with "quotes"']) == r'${input["odd name"][2]["with \"quotes\""]}'
     with pytest.raises(TypeError, match="has a value in a run only"):
-        if a.output:
-            pass
+        bool(a.output)
     with pytest.raises(TypeError, match="`map` nodes go through a list"):
         list(a.output)
     assert a.when(a.output.ok) >> graph.node("b", "noop")

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from pgflow.graph.advice import advice
 from pgflow.graph.checks import MOST_TOLD, check
 from pgflow.graph.document import MOST_EDGES, MOST_NODES, Problem
+from pgflow.graph.reading import read
 from pgflow.nodes.kit import node_types
 from pgflow.nodes.publishing_verbs import examined
+from tests.docs.markdown import ROOT, blocks
 
 NOOP = {"type": "noop"}
 
@@ -144,7 +146,7 @@ def test_what_is_no_definition_at_all_is_told_so(document: Any) -> None:
         (graph(a=None) | {"triggers": [{"crom": "@daily"}]}, "triggers[0]", "did you mean 'cron'?"),
         (graph(a=None) | {"triggers": [{"cron": "@daily", "every": "1h"}]}, "triggers[0]", "cron and every exclude"),
         (graph(a=None) | {"triggers": [{"every": "1h", "timezone": "Mars"}]}, "triggers[0].timezone", "Mars"),
-        (graph(a=None) | {"triggers": [{"every": "1h", "catch_up": 900}]}, "triggers[0].catch_up", "less than or equal"),
+        (graph(a=None) | {"triggers": [{"every": "1h", "catch_up": 900}]}, "triggers[0].catch_up", "less than"),
         (
             graph(a=None) | {"triggers": [{"every": "1h", "input": {"a": "${trigger.fire}"}}]},
             "triggers[0].input.a",
@@ -229,7 +231,7 @@ def test_a_node_may_read_whatever_comes_before_it_and_edges_their_own_source() -
     document = graph(
         ("a", "b"), {"from": "b", "to": "c", "when": "nodes.b.output > nodes.a.output && run.id > 0"},
         a=transform(1), b=transform("${nodes.a.output + 1}"),
-        c={"type": "map", "config": {"over": "${[nodes.a.error, nodes.b.state]}", "task": "t", "input": {"x": "${item}"}}},
+        c={"type": "map", "config": {"over": "${[nodes.a.error]}", "task": "t", "input": {"x": "${item}"}}},
     )  # fmt: skip
     document["output"] = {"all": "${nodes.c.output}", "day": "${input.day}"}
     assert problems(document) == []
@@ -242,8 +244,10 @@ def layered(layers: int, width: int, arrows: int) -> dict[str, Any]:
         for place in range(width):
             value = f"${{nodes.n{layer - 1}_{place}.output + {place}}}" if layer else 1
             nodes[f"n{layer}_{place}"] = transform(value)
-            for arrow in range(arrows if layer else 0):
-                edges.append({"from": f"n{layer - 1}_{(place + arrow) % width}", "to": f"n{layer}_{place}"})
+            edges += [
+                {"from": f"n{layer - 1}_{(place + arrow) % width}", "to": f"n{layer}_{place}"}
+                for arrow in range(arrows if layer else 0)
+            ]
     return {"name": "big", "nodes": nodes, "edges": edges}
 
 
@@ -305,13 +309,15 @@ def test_the_examples_of_all_node_types_are_valid() -> None:
 
 
 words = st.sampled_from(
-    ["a", "b", "name", "nodes", "edges", "type", "config", "from", "to", "when", "branch", "noop", "condition", "switch",
-     "map", "${nodes.a.output}", "${", "input", "required", "properties", "triggers", "cron", "webhook", "event", "x.y",
-     "retry", "timeout", "5m", "trigger_rule", "all_failed", "on_state", "failed", "output", "$ref", "#", "true"]
+    ["a", "b", "name", "nodes", "edges", "type", "config", "from", "to", "when", "branch", "noop", "condition",
+     "switch", "map", "${nodes.a.output}", "${", "input", "required", "properties", "triggers", "cron", "webhook",
+     "event", "x.y", "retry", "timeout", "5m", "trigger_rule", "all_failed", "on_state", "failed",
+     "output", "$ref", "#", "true"]
 )  # fmt: skip
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | words | st.text(max_size=5)
 anything = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(words | st.text(max_size=3), inner, max_size=4),
+    scalars,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(words | st.text(max_size=3), inner, max_size=4),
     max_leaves=25,
 )  # fmt: skip
 
@@ -332,7 +338,8 @@ nodes = st.dictionaries(
 )  # fmt: skip
 edges = st.lists(loosely(**{"from": names, "to": names, "branch": words, "when": words, "on_state": words}), max_size=6)
 triggers = st.lists(
-    loosely(cron=st.just("@daily"), webhook=loosely(path=words, signature=anything), event=words, input=anything), max_size=3
+    loosely(cron=st.just("@daily"), webhook=loosely(path=words, signature=anything), event=words, input=anything),
+    max_size=3,
 )  # fmt: skip
 nearly = loosely(
     name=st.just("x"), nodes=nodes, edges=edges, input=anything, output=anything, triggers=triggers, timeout=words
@@ -382,3 +389,12 @@ def test_nothing_is_noted_of_what_is_usual() -> None:
     assert advised(graph(*edges, c=CONDITION, yes=None, end={"type": "noop", "trigger_rule": "one_success"})) == {}
     assert advised(graph(a=None, b=None)) == {}, "nothing but nodes beside each other"
     assert advised(graph(a=transform("${input.any}"))) == {}
+
+
+def test_the_definitions_in_the_guide_are_valid() -> None:
+    found = [block.text for block in blocks(ROOT / "docs/graphs.md", "yaml") if "nodes:" in block.text]
+    assert found
+    for text in found:
+        document = read(text).value
+        assert problems(document) == []
+        assert advised(document) == {}

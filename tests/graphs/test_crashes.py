@@ -8,7 +8,7 @@ the number in a failure draw the same graphs and deaths again: `PGFLOW_SEED`.
 from __future__ import annotations
 
 import os
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -21,16 +21,13 @@ import pytest
 
 from pgflow.config import Settings
 from pgflow.db.call import Call
-from pgflow.engine import control, workflows
+from pgflow.engine import workflows
 from pgflow.engine.enqueue import Request, Spec, enqueue
 from pgflow.errors import PgflowError
-from pgflow.nodes.library import Library
-from pgflow.testing.crash import come_late, crash_everywhere, described
+from pgflow.testing.crash import come_late, described
 from pgflow.testing.engine import LocalEngine
 from pgflow.testing.mortal import Items, Mortal
-from pgflow.testing.plugin import Engines
 from tests.graphs.drawing import INPUT, Drawn, app_of_acts, draw
-from tests.graphs.reference import Reference
 
 SEED = int(os.environ.get("PGFLOW_SEED", "1"))
 TOGETHER = 20
@@ -138,7 +135,9 @@ class Comparison:
         found, expected = self._found, self._expected
         if expected.unhandled:
             said = str((found.error or {}).get("message"))
-            if found.state != "failed" or not any(said.startswith(f"node {name} failed") for name in expected.unhandled):
+            if found.state != "failed" or not any(
+                said.startswith(f"node {name} failed") for name in expected.unhandled
+            ):
                 self._say(f"the run is {found.state} ({said}), though {expected.unhandled} failed")
         elif found.state != "completed" or found.output != expected.states:
             self._say(f"the run is {found.state} {found.error}, with {found.output}, not {expected.states}")

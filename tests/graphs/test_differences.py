@@ -22,7 +22,9 @@ OLD = made(
     timeout="1h",
     tags={"team": "ops"},
     nodes={
-        "fetch": {"type": "http", "config": {"url": "https://a", "headers": {"x": "1"}, "query": None}, "timeout": "1m"},
+        "fetch": {
+            "type": "http", "timeout": "1m", "config": {"url": "https://a", "headers": {"x": "1"}, "query": None},
+        },
         "gone": NOOP,
         "same": {"type": "noop", "timeout": 60},
     },

@@ -30,7 +30,7 @@ ORDER = {
         "line": {
             "type": "object",
             "required": ["sku"],
-            "properties": {"sku": {"type": "string", "pattern": "^[A-Z]+$"}, "count": {"type": "integer", "default": 1}},
+            "properties": {"sku": {"type": "string", "pattern": "^[A-Z]+$"}, "count": {"default": 1}},
         }
     },
 }  # fmt: skip

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pgflow.config import Settings
@@ -44,33 +44,36 @@ class Model:
 
 
 def turns(steps: Steps[bool], nodes: list[Model]) -> Iterator[bool | None]:
-    """One ask after another; None while it goes on, then what it returned."""
+    """One node after another; None while it goes on, then what it returned."""
     votes: list[Vote] = []
     try:
         step: Ask | Pause = next(steps)
         while True:
-            if isinstance(step, Ask):
-                votes = [node.ask(step.command) for node in nodes]
+            votes = []
+            for node in nodes if isinstance(step, Ask) else []:
+                votes.append(node.ask(step.command))
+                yield None  # others may come in between
             yield None
             step = steps.send(votes)
     except StopIteration as stop:
         yield stop.value
 
 
-@given(data=st.data(), size=st.integers(1, 5), contenders=st.integers(1, 4))
+@settings(deadline=None)
+@given(data=st.data(), size=st.integers(1, 5), contenders=st.integers(2, 3))
 def test_no_two_hold_a_lock_whatever_the_order_and_whichever_nodes_are_down(
     data: st.DataObject, size: int, contenders: int
 ) -> None:
     nodes = [Model() for _ in range(size)]
     clock = iter(range(10**6))
     waiting = {
-        n: turns(acquire(Lock("a", str(n)), ttl=10**7, patience=60, clock=lambda: next(clock)), nodes)
+        n: turns(acquire(Lock("a", str(n)), ttl=10**7, patience=15, clock=lambda: next(clock)), nodes)
         for n in range(contenders)
     }
     holder: int | None = None
     while waiting:
         node = data.draw(st.sampled_from(nodes))
-        node.up = data.draw(st.booleans()) or node.up
+        node.up = data.draw(st.booleans())
         turn = data.draw(st.sampled_from(sorted(waiting)))
         got = next(waiting[turn])
         if got is None:
@@ -89,9 +92,11 @@ def test_who_gets_too_few_gives_back_what_it_got() -> None:
     nodes = [Model(), Model(), Model()]
     nodes[0].held["a"] = nodes[1].held["a"] = "other"
     steps = turns(acquire(Lock("a", "mine")), nodes)
-    next(steps)
+    for _ in range(3):
+        next(steps)
     assert nodes[2].held == {"a": "mine"}
-    next(steps)
+    for _ in range(4):
+        next(steps)
     assert nodes[2].held == {}
 
 
@@ -115,7 +120,7 @@ def test_patience_has_an_end() -> None:
     nodes[0].held["a"] = "other"
     asked = list(turns(acquire(Lock("a", "mine"), patience=7, clock=lambda: float(next(clock))), nodes))
     assert asked[-1] is False
-    assert 2 < len(asked) < 20
+    assert 4 < len(asked) < 40
 
 
 @pytest.fixture

@@ -125,9 +125,7 @@ async def test_what_becomes_of_an_instant_while_the_run_before_it_goes_on(
         assert [f.state for f in await engine.client.schedules.firings("slow", limit=1)] == ["started"]
 
 
-@pytest.mark.parametrize(
-    ("catch_up", "started", "missed"), [(0, 0, 5), (1, 1, 4), (3, 3, 2), (100, 5, 0)], ids=str
-)
+@pytest.mark.parametrize(("catch_up", "started", "missed"), [(0, 0, 5), (1, 1, 4), (3, 3, 2), (100, 5, 0)], ids=str)
 async def test_instants_that_nobody_was_there_for(
     catch_up: int, started: int, missed: int, clocked: Settings, pgflow_engine: Engines
 ) -> None:

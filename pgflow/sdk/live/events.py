@@ -193,17 +193,16 @@ class Events:
         self._tell(batch.events, batch.after)
 
     def _tell(self, happened: Sequence[Event], reached: Cursor) -> None:
-        """Tell everybody what they have not been told yet."""
+        """Tell everybody what happened; each leaves out what it knows."""
         assert self._cursor is not None
         if reached <= self._cursor:
             return
-        fresh = [event for event in happened if event.cursor > self._cursor]
         self._cursor = reached
         fitting: dict[Filter, list[Event]] = {}
         for watcher in list(self._watchers):
             chosen = fitting.get(watcher.asked)
             if chosen is None:
-                chosen = fitting[watcher.asked] = [event for event in fresh if watcher.asked.fits(event)]
+                chosen = fitting[watcher.asked] = [event for event in happened if watcher.asked.fits(event)]
             watcher.offer(chosen, reached)
 
     async def _listen(self) -> None:
