@@ -84,13 +84,17 @@ async def opened(
     connection = await psycopg.AsyncConnection.connect(
         url, connect_timeout=CONNECT, application_name="pgflow sql", prepare_threshold=None
     )  # fmt: skip
-    async with connection:
+    try:
         set_json_loads(orjson.loads, connection)
         await connection.set_read_only(not write)
         await connection.execute(statement("connection/bound"), {"milliseconds": str(max(1, int(timeout * 1000)))})
         if name == ENGINE:
             await connection.execute(statement("connection/read_as", settings.schema_name))
         yield connection
+        if not connection.closed:
+            await connection.commit()
+    finally:
+        await connection.close()  # which undoes what is not committed
 
 
 def _env_file() -> Mapping[str, str | None]:

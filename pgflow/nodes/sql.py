@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -109,8 +108,9 @@ async def _read(connection: psycopg.AsyncConnection[Any], config: SqlConfig, par
     try:
         await cursor.execute(config.query, parameters)
         return _given(config, _columns(cursor.description), await cursor.fetchmany(config.limit + 1), None)
-    finally:
-        await asyncio.shield(cursor.close())  # whoever is cancelled just then leaves it closed all the same
+    finally:  # in this order neither has anything to wait for, so that nobody is interrupted in it
+        await connection.close()
+        await cursor.close()
 
 
 async def _written(

@@ -20,6 +20,8 @@ from typing import Any, NamedTuple
 from pgflow.engine.workflows import HistoryRow
 from pgflow.model import EventType
 
+SCHEDULED = "$scheduled"
+"""The key of the timer of a delayed start: none that the code asks for."""
 _GENERATION = re.compile(r"\d+/")
 EVENT = "$event:"
 
@@ -144,7 +146,7 @@ class History:
             case "step.completed":
                 self.facts[key] = row.data
                 self.order.append(key)
-            case "timer.created":
+            case "timer.created" if key != SCHEDULED:
                 self.timers[key] = datetime.fromisoformat(row.data["due_at"])
             case "step.retried" | "step.failed":
                 tries = self._tries[key]

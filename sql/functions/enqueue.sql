@@ -85,7 +85,7 @@ begin
         returning due_at
     ), told as (
         insert into pgflow.event (root_id, task_id, type, at, key, data)
-        select a.id, a.id, 'timer.created', a.now, 'scheduled', jsonb_build_object('due_at', a.due_at)
+        select a.id, a.id, 'timer.created', a.now, '$scheduled', jsonb_build_object('due_at', a.due_at)
           from accepted a where a.due_at > a.now
     ), answered as materialized (
         select a.ord, a.key, a.name, coalesce(r.task_id, a.id) as id,

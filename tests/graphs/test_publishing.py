@@ -352,7 +352,6 @@ async def test_a_run_follows_the_newest_version_when_it_begins_and_stays_with_it
         assert await engine.result(late.id) == [2, 2]
 
 
-@pytest.mark.xfail(reason="the timer of a delayed start is taken for a timer that the workflow asked for")
 async def test_a_run_that_starts_later_runs(pgflow_engine: Engines, pgflow_database: Settings) -> None:
     engine = pgflow_engine(App())
     async with AsyncClient(pgflow_database) as client:

@@ -11,6 +11,7 @@ from pgflow.config import Settings
 from pgflow.errors import TaskFailed
 from pgflow.runtime.batch import Batch
 from pgflow.sdk.async_client import AsyncClient
+from pgflow.testing.plugin import Engines
 from tests.fixtures.database import Engine
 from tests.workflows.conftest import working
 
@@ -47,3 +48,16 @@ async def test_a_workflow_that_took_too_long_has_finished_once(database: Setting
         with pytest.raises(TaskFailed, match="took longer"):
             await client.result(await client.start(long), timeout=10)
     assert engine.query(FINISHED) == [("failed",)]
+
+
+async def test_a_workflow_that_was_to_start_later_runs_and_may_wait(pgflow_engine: Engines) -> None:
+    app = App()
+
+    @app.workflow(name="later")
+    async def later(ctx: Context) -> str:
+        await ctx.sleep("1h")
+        return "done"
+
+    engine = pgflow_engine(app)
+    run = await engine.start(later.options(delay="2h"))
+    assert await engine.result(run) == "done"
