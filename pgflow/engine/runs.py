@@ -26,6 +26,14 @@ def unfinished(run_id: int, *, before: int = MAX_ID, upto: int | None = None, li
     return Call("run/unfinished", params, lambda rows: [row[0] for row in rows])
 
 
+def below(
+    run_id: int, task_id: int, *, before: int = MAX_ID, upto: int | None = None, limit: int = PAGE
+) -> Call[list[int]]:
+    """Up to `limit` tasks below this one of this run that have no outcome yet, newest first; else like `unfinished`."""
+    params = {"run": run_id, "task": task_id, "before": before, "upto": upto, "limit": limit}
+    return Call("run/below", params, lambda rows: [row[0] for row in rows])
+
+
 def newest() -> Call[int]:
     """An id that no task spawned before has surpassed."""
     return Call("run/newest", {}, lambda rows: int(rows[0][0]))

@@ -55,6 +55,8 @@ def _unused_branches(
         if not branches or not edges:
             continue
         used = {edge.branch for edge in edges}
+        if used == {None} and any(edge.when is not None for edge in edges):
+            continue  # they look at what was chosen by themselves
         if used == {None}:
             hint = f"give them a `branch`: {', '.join(branches)}"
             yield Problem(f"nodes.{name}", "all its edges are taken whatever it chooses", hint)

@@ -6,10 +6,10 @@ import re
 from enum import StrEnum
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from pgflow import duration
-from pgflow.backoff import MOST_ATTEMPTS
+from pgflow.backoff import MOST_ATTEMPTS, RetryPolicy
 from pgflow.errors import ArgumentError
 
 MOST_NODES = 5_000
@@ -99,6 +99,16 @@ class Retry(_Model):
     base: Seconds = Field(default=1.0, description="The first delay.")
     cap: Seconds = Field(default=300.0, description="No delay is longer.")
     jitter: bool = Field(default=True, description="Draw each delay evenly from 0 to what it would be.")
+
+    @model_validator(mode="after")
+    def _grows(self) -> Retry:
+        if "cap" in self.model_fields_set and self.cap < self.base:
+            raise ValueError(f"cap ({self.cap:g} s) is below base ({self.base:g} s)")
+        return self
+
+    def policy(self) -> RetryPolicy:
+        """The same as the engine has it; without a cap of its own no delay is shorter than the first."""
+        return RetryPolicy(self.max_attempts, self.backoff, self.base, max(self.cap, self.base), self.jitter)
 
 
 class Node(_Model):

@@ -9,17 +9,19 @@ from typing import Any
 from pgflow.backoff import NO_RETRY
 from pgflow.codec import DEFAULT_PAYLOAD_LIMIT, Signature, encode
 from pgflow.db.call import Call
-from pgflow.engine import control, definitions, runs
+from pgflow.engine import definitions
 from pgflow.errors import WorkflowError
 from pgflow.graph import Definition
 from pgflow.graph.inputs import accepted
 from pgflow.model import Priority
 from pgflow.nodes.kit import node_types
 from pgflow.nodes.running import GraphRun
+from pgflow.sdk import verbs
 from pgflow.sdk.base_context import BaseContext
 from pgflow.sdk.workflow import Workflow
 
 Run = Callable[[Call[Any]], Awaitable[Any]]
+Drive = Callable[[verbs.Steps[Any]], Awaitable[Any]]
 
 MOST_KEPT = 200
 VERSION = "$definition"
@@ -46,10 +48,11 @@ class Library:
 
     Args:
         run: asks the engine.
+        drive: does what takes several questions.
     """
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    def __init__(self, run: Run, drive: Drive) -> None:
+        self._run, self._drive = run, drive
         self._kept: OrderedDict[tuple[str, int], Definition] = OrderedDict()
 
     async def workflow(self, name: str) -> Workflow[..., Any] | None:
@@ -94,7 +97,4 @@ class Library:
         return self._kept[key]
 
     async def _cancel(self, root_id: int, task_id: int) -> None:
-        before = runs.MAX_ID
-        while ids := await self._run(runs.unfinished(root_id, before=before)):
-            await self._run(control.cancel([id for id in ids if id != task_id]))
-            before = min(ids)
+        await self._drive(verbs.cancel_below(root_id, task_id))

@@ -10,7 +10,8 @@ A definition never changes within a run: the run's first record is which version
 
 Failure handling: a node that fails decides its edges like one that completes; when no edge was there for it, the run
 fails, after all that still can be done is done, or at once (`on_failure: stop`). What is running is then cancelled, and
-nothing more is demanded of the history.
+nothing more is demanded of the history. Here the order does matter, so what was left undone is recorded, and never
+begins in a replay; and a replay looks at failures last, when all that had gone before them has gone again.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
-from pgflow.backoff import RetryPolicy
 from pgflow.codec import encode, error_json
 from pgflow.db.call import Call
 from pgflow.engine.enqueue import Request, Spec
@@ -45,6 +45,8 @@ Cancel = Callable[[int, int], Awaitable[Any]]
 """Cancels what is unfinished in a run, but for this task of it."""
 
 TIMEOUT = "$timeout"
+STOPPED = "$stopped"
+"""Under which a run that stops records which nodes it leaves undone, and why if none failed."""
 
 
 class NodeFailed(PgflowError):
@@ -91,8 +93,17 @@ class GraphRun(Group):
             self._targets.setdefault(edge.source, []).append(edge)
         self._recorded = self._led({key.partition("/")[0] for key in (*replay.history.left, *replay.history.children)})
         self._first: deque[tuple[int, Operation]] = deque()
+        self._replaying = bool(self._recorded)
+        self._put_off: list[int] = []
+        self._refused: set[str] = set()
+        self._undone: list[str] = []
+        self._because = ""
         self._broken: Exception | None = None
         self._stopped = self._gave_up = False
+        stopped = replay.history.answer(STOPPED)
+        self._barred: set[str] = set() if stopped is None else set(stopped["result"]["undone"])
+        if stopped is not None and stopped["result"]["error"] is not None:
+            self._broken = Fatal(stopped["result"]["error"])
         self._due = None if definition.timeout is None else self._deadline(definition.timeout)
 
     def _deadline(self, timeout: float) -> Any:
@@ -123,6 +134,7 @@ class GraphRun(Group):
         """
         self._begin(self._fates.begin())
         await self.run()
+        self._leave()
         if self._broken is not None:
             raise self._broken
         if self._fates.unhandled:
@@ -134,6 +146,8 @@ class GraphRun(Group):
 
     def _begin(self, names: Sequence[str]) -> None:
         for name in names:
+            if name in self._barred:
+                continue
             self._names.append(name)
             self._running.add(name)
             self.add(self._node(name))
@@ -142,7 +156,14 @@ class GraphRun(Group):
 
     def _next(self) -> tuple[int, Operation] | None:
         """What was begun before comes first, and is not counted: it was within the limit when it began."""
-        return self._first.popleft() if self._first else super()._next()
+        following = self._first.popleft() if self._first else super()._next()
+        if following is None and self._replaying and not self._working:
+            self._replaying = False
+            for number in self._put_off:
+                self._judge(number)
+            if self._broken is not None and not self._stopped:
+                self._stop("")
+        return following
 
     def _node(self, name: str) -> Operation:
         node = self._definition.nodes[name]
@@ -150,7 +171,8 @@ class GraphRun(Group):
         if kind is None:
             raise Fatal(f"there is no node type {node.type} here; is the package installed that has it?")
         self._tell(EventType.NODE_STARTED, name, {"type": node.type})
-        scene = Scene(name, node, self._definition, self._replay, self._render, self._requester(node, kind), self._ask)
+        request = self._requester(name, node, kind)
+        scene = Scene(name, node, self._definition, self._replay, self._render, request, self._ask)
         if isinstance(kind, Flow):
             return (yield from kind.operation(scene, self._config(kind, name, node)))
         assert isinstance(kind, Work)
@@ -192,27 +214,46 @@ class GraphRun(Group):
                     bound["run"] = {"id": self._replay.journal.root_id, "workflow": self._definition.name}
         return bound
 
-    def _requester(self, node: Node, kind: NodeType[Any]) -> Callable[[str, Mapping[str, Any]], Request]:
+    def _requester(self, name: str, node: Node, kind: NodeType[Any]) -> Callable[[str, Mapping[str, Any]], Request]:
         definition = self._definition
         priority = Priority[(node.priority or definition.priority).upper()]
         own = node.retry or (kind.retry if isinstance(kind, Work) else None)
-        retry = b"null" if own is None else orjson.dumps(RetryPolicy(**own.model_dump()).to_json())
+        retry = b"null" if own is None else orjson.dumps(own.policy().to_json())
         timeout = node.timeout or (kind.timeout if isinstance(kind, Work) else None)
         queue = node.queue or definition.queue
 
-        def request(name: str, input: Mapping[str, Any]) -> Request:
-            return Request(Spec(name, queue, priority, timeout, retry), encode(dict(input)))
+        def request(task: str, input: Mapping[str, Any]) -> Request:
+            if self._stopped:
+                self._refused.add(name)
+                raise TaskCancelled(f"node {name} does nothing more: the run has stopped")
+            return Request(Spec(task, queue, priority, timeout, retry), encode(dict(input)))
 
         return request
 
     def _ended(self, number: int) -> None:
         name = self._names[number]
-        if name in self._fates.fates:  # it was given up
-            return
-        self._running.discard(name)
         error = self.errors.get(number)
         if isinstance(error, WorkflowError):
             raise error
+        if error is not None and self._replaying and self._stops(name, error):
+            self._put_off.append(number)
+        elif name not in self._fates.fates:  # else it was given up
+            self._judge(number)
+
+    def _stops(self, name: str, error: Exception) -> bool:
+        """Whether the run stops because this node failed."""
+        if self._definition.on_failure is not OnFailure.STOP:
+            return False
+        self._nodes[name] = {"state": State.FAILED.value, "output": None, "error": _detail(error)}
+        cancelled = isinstance(error, TaskCancelled)
+        return cancelled or not any(e.on_state == "failed" and self._takes(e) for e in self._targets.get(name, ()))
+
+    def _judge(self, number: int) -> None:
+        """Note how a node ended, and let begin what follows from that."""
+        name, error, broken = self._names[number], self.errors.get(number), self._broken
+        self._running.discard(name)
+        if error is None and name in self._refused:  # it made do with what it had
+            error = TaskCancelled(f"node {name} was not done to its end: the run has stopped")
         if error is None:
             state, output = State.COMPLETED, self.results[number]
             self._nodes[name] = {"state": state.value, "output": output}
@@ -231,7 +272,7 @@ class GraphRun(Group):
         if self._fates.unhandled and self._definition.on_failure is OnFailure.STOP:
             if not self._stopped:
                 self._stop(name)
-        elif not self._stopped:
+        elif not self._stopped and self._broken is broken:
             self._begin(begin)
 
     def _branch(self, name: str) -> str | None:
@@ -251,16 +292,22 @@ class GraphRun(Group):
 
     def _break(self, error: Exception) -> None:
         self._broken = self._broken or error
-        self._stop("")
+        if not self._replaying:
+            self._stop("")
 
     def _stop(self, because: str) -> None:
         """Let nothing more begin; nothing more is demanded of the history."""
-        self._stopped = True
-        for one in self._fates.stop(self._running):
-            self._nodes[one] = {"state": State.SKIPPED.value, "output": None}
-            self._tell(EventType.NODE_SKIPPED, one, {"because": because})
+        self._stopped, self._because = True, because
+        self._undone = self._fates.stop(self._running)
+        self._nodes |= {one: {"state": State.SKIPPED.value, "output": None} for one in self._undone}
         self._todo.clear()
         self._replay.history.left.clear()
+
+    def _leave(self) -> None:
+        """Tell of what is left undone."""
+        undone, self._undone = self._undone, []
+        for name in undone:
+            self._tell(EventType.NODE_SKIPPED, name, {"because": self._because})
 
     async def _before_waiting(self) -> bool:
         """A run that is over its time breaks; one that has stopped has its children cancelled, and drops what only
@@ -275,7 +322,10 @@ class GraphRun(Group):
         for number in [number for number in self._blocked if self._names[number] not in pending]:
             self._blocked.pop(number)[0].close()
             self._running.discard(self._names[number])
-            self._tell(EventType.NODE_SKIPPED, self._names[number], {"because": ""})
+            self._undone.append(self._names[number])
+        why = None if self._broken is None else str(self._broken)
+        replay.decide(STOPPED, lambda: {"undone": self._undone, "error": why})
+        self._leave()
         await replay.journal.flush()
         await self._cancel(replay.journal.root_id, replay.journal.task_id)
         return True

@@ -6,8 +6,9 @@ their results, and returns its own. `Client` and `AsyncClient` differ only in ho
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from typing import Any, Generic, TypeVar
 
@@ -137,22 +138,33 @@ def cancel(task_ids: Sequence[int], *, force: bool = False, actor: str | None) -
     cancelled = yield from _cancel_those(found, told, force, actor)
     for run in runs:
         upto = None
+        family = partial(engine_runs.unfinished, run)
         if not force:
-            yield from _cancel_family(run, told, None, False, actor)
+            yield from _cancel_family(run, family, told, None, False, actor)
             upto = yield engine_runs.newest()
-        cancelled += yield from _cancel_family(run, told, upto, True, actor, force)
+        cancelled += yield from _cancel_family(run, family, told, upto, True, actor, force)
     return cancelled
 
 
+def cancel_below(root_id: int, task_id: int) -> Steps[None]:
+    """Cancel everything unfinished below a task, which itself goes on. Guarded workflows are only told."""
+    told: set[int] = set()
+    family = partial(engine_runs.below, root_id, task_id)
+    yield from _cancel_family(task_id, family, told, None, False, None)
+    upto: int = yield engine_runs.newest()
+    yield from _cancel_family(task_id, family, told, upto, True, None)
+
+
 def _cancel_family(
-    run: int, told: set[int], upto: int | None, outright: bool, actor: str | None, force: bool = False
-) -> Steps[list[int]]:
-    """Go through what is unfinished in a run, until only guarded ones are left; or once, to tell those."""
+    of: int, family: Callable[..., Call[list[int]]], told: set[int], upto: int | None, outright: bool,
+    actor: str | None, force: bool = False,
+) -> Steps[list[int]]:  # fmt: skip
+    """Go through what is unfinished, until only guarded ones are left; or once, to tell those."""
     cancelled: list[int] = []
     for _ in range(MAX_ROUNDS):
         before, met = engine_runs.MAX_ID, 0
         while True:
-            page: list[int] = yield engine_runs.unfinished(run, before=before, upto=upto)
+            page: list[int] = yield family(before=before, upto=upto)
             if not page:
                 break
             before = page[-1]
@@ -164,7 +176,7 @@ def _cancel_family(
                 cancelled += yield from _cancel_those(found, told, force, actor)
         if not (outright and met):
             return cancelled
-    raise _restless(run)
+    raise _restless(of)
 
 
 def _cancel_those(found: list[control.Located], told: set[int], force: bool, actor: str | None) -> Steps[list[int]]:

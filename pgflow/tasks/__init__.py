@@ -46,7 +46,7 @@ class OwnTasks:
         self.settings = settings
         self.client = AsyncClient(settings)
         self._outbound: Outbound | None = None
-        self.library = Library(self.run)
+        self.library = Library(self.run, self.client._drive)
         self.vault = Vault(settings, self.run)
         app = App(settings=settings)
         for module in _MODULES:

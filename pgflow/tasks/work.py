@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from pgflow.backoff import RetryPolicy
 from pgflow.engine.facts import Progress, tell_progress
 from pgflow.errors import ArgumentError, Fatal
 from pgflow.nodes.base import Desk, Work
@@ -28,7 +27,7 @@ def register(app: App, own: OwnTasks) -> None:
 
 
 def _enter(app: App, own: OwnTasks, kind: Work[Any]) -> None:
-    @app.task(name=kind.task, queue="default", timeout=kind.timeout, retry=RetryPolicy(**kind.retry.model_dump()))
+    @app.task(name=kind.task, queue="default", timeout=kind.timeout, retry=kind.retry.policy())
     async def work(config: dict[str, Any], secrets: list[list[str | int]] | None = None) -> Any:
         if secrets:
             config = await revealed(config, secrets, own.vault.reveal)

@@ -16,11 +16,12 @@ from tests.graphs.reference import Does, Reference, Says
 MANY = 99
 STATES = ("completed", "failed", "skipped")
 KINDS = {
-    "task": 10, "noop": 3, "transform": 2, "condition": 4, "switch": 3, "delay": 2, "wait_until": 1,
-    "signal": 2, "map": 2,
+    "task": 10, "noop": 6, "transform": 2, "condition": 4, "switch": 3, "delay": 2, "wait_until": 1, "signal": 2,
+    "map": 2,
 }  # fmt: skip
 RULES = {Rule.ALL_SUCCESS: 9, Rule.ALL_DONE: 3, Rule.ONE_SUCCESS: 4, Rule.NONE_FAILED: 3, Rule.ALL_FAILED: 3}
-INPUT = {"yes": True, "no": False, "number": 7, "a": "a", "b": "b", "c": "c", "z": "z"}
+ON_FAILURE = {"continue": 4, "stop": 1}
+INPUT: dict[str, Any] = {"yes": True, "no": False, "number": 7, "a": "a", "b": "b", "c": "c", "z": "z"}
 
 
 class OnPurpose(Exception):
@@ -96,10 +97,10 @@ class _Drawing:
         document = self.drawn.document
         document["nodes"] = dict(chance.sample(sorted(nodes.items()), len(nodes)))
         chance.shuffle(document["edges"])
-        document["on_failure"] = self._one({"continue": 5, "stop": 0})
+        document["on_failure"] = self._one(ON_FAILURE)
         document["output"] = {node: f"${{nodes.{node}.state}}" for node in names}
-        if chance.random() < 0.3:
-            document["concurrency"] = chance.randint(1, 4)
+        if chance.random() < 0.5:
+            document["concurrency"] = chance.choice((1, 1, 2, 3))
 
     def _one(self, weights: dict[Any, int]) -> Any:
         return self._chance.choices([*weights], [*weights.values()])[0]

@@ -38,9 +38,9 @@ def start_of(task: Task[..., Any] | str, input: Mapping[str, Any] | None = None)
         if not is_name(task):
             raise ArgumentError(f"{task!r} is no name for a task", hint="see `pgflow workers` for what is registered")
         return {"name": task, "input": given}
-    if task.key is not None or task.at is not None or task.debounce is not None or task.slot is not None:
+    if any(option is not None for option in (task.key, task.at, task.debounce, task.throttle, task.slot)):
         raise ArgumentError(
-            f"{task.name}: key, at, debounce and slot are for one start, not for each of many",
+            f"{task.name}: key, at, debounce, throttle and slot are for one start, not for each of many",
             hint="give .options(queue=..., priority=..., retry=..., timeout=..., delay=..., tags=...) only",
         )
     if Template(given).verbatim:
