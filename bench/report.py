@@ -81,6 +81,10 @@ TARGETS = (
     Target("timers", "looks for due timers while none is due", "detail.looks", "0", _most(0)),
     Target("events", "to a watcher through Redis, 1,000 tasks/s, p99", "figure", "≤ 50", _most(50), "ms"),
     Target("events", "to a watcher without Redis, 1,000 tasks/s, p99", "detail.notify_p99_ms", "≤ 50", _most(50), "ms"),
+    Target("graph", "1,000 nodes in 10 layers", "figure", "≤ 0.5", _most(0.5), "s"),
+    Target("graph", "the same with tasks as nodes", "detail.tasks_s", "≤ 0.5", _most(0.5), "s"),
+    Target("graph", "100 runs of 20 nodes at once", "detail.at_once_nodes_per_s", "≥ 5,000", _least(5_000), "nodes/s"),
+    Target("graph", "5,000 nodes begun", "detail.all_begun_s", "≤ 1", _most(1), "s"),
     Target("events", "missed, doubled or out of order", "detail.lost", "0", _most(0)),
 )  # fmt: skip
 

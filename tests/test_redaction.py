@@ -19,6 +19,7 @@ TOKEN = "hunter2+/='\"\\ é\n\tend"
 
 @pytest.fixture(autouse=True)
 def _forget() -> Iterator[None]:
+    redaction.forget()  # what other tests of this process revealed
     yield
     redaction.forget()
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import structlog
 
 from pgflow.config import Settings
 from tests.cli.conftest import Cli
@@ -92,6 +94,15 @@ async def receiver(database: Settings) -> AsyncIterator[Server]:
         yield server
 
 
+@pytest.fixture
+def _quiet() -> Iterator[None]:
+    """What the worker in this process logs is not to be taken for the answers of the command line."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.__stderr__))
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.mark.usefixtures("_quiet")
 async def test_deliveries_are_tried_listed_and_repeated(cli: Cli, engine: Engine, receiver: Server) -> None:
     async def ask(*args: object) -> object:
         return await asyncio.to_thread(cli, "subscription", *args)

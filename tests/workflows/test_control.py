@@ -285,6 +285,7 @@ async def test_a_fork_takes_over_what_was_recorded_before_the_step(
     assert CALLS == ["broken_once", "ship 110"], "the charge, the child and the signal are taken over"
     events = await client.history(fork.id)
     (forked,) = [event for event in events if event["type"] == "workflow.forked" and event["task_id"] == fork.id]
+    assert forked["data"].pop("since"), "from when on it may have the original's events"
     assert (forked["actor"], forked["data"]) == ("ann", {"from": run.id, "step": "broken_once"})
     assert engine.state(run.id) == "failed"
 
@@ -302,7 +303,7 @@ async def test_a_fork_with_another_input_does_again_what_comes_from_its_step_on(
         assert await client.result(fork, timeout=10) == "shipped 17"
     assert CALLS == ["charge 8", "double 8", "broken_once", "ship 17"]
     data = next(event["data"] for event in await client.history(fork.id) if event["type"] == "workflow.forked")
-    assert data == {"from": run.id, "step": "charge", "set": {"input.amount": 8}}
+    assert data.items() >= {"from": run.id, "step": "charge", "set": {"input.amount": 8}}.items()
 
 
 async def test_a_signal_that_nobody_had_taken_is_there_in_the_fork(running: Running, client: AsyncClient) -> None:
