@@ -65,7 +65,7 @@ def test_what_is_rolled_back_is_never_seen(engines: Callable[..., Engine], engin
 def test_an_event_tells_all_about_itself(engine: Engine) -> None:
     (root,) = engine.enqueue(name="mail", delay=60.0)
     (event,) = follow(engine)
-    assert (event.type, event.root_id, event.task_id, event.key) == ("timer.created", root, root, "scheduled")
+    assert (event.type, event.root_id, event.task_id, event.key) == ("timer.created", root, root, "$scheduled")
     assert (event.name, event.workflow, event.step) == ("mail", "mail", None)
     assert set(event.data) == {"due_at"}
     ((xid,),) = engine.query("select xid::text::bigint from pgflow.task where id = %s", root)

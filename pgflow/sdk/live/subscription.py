@@ -137,5 +137,9 @@ class Subscription:
 
     async def __aiter__(self) -> AsyncIterator[Event | Resync]:
         while not self._closed or self._buffer:
-            for event in await self.batch():
+            events = await self.batch()
+            reached = self.cursor
+            for event in events:
+                self.cursor = event.cursor  # who stops in the midst of a batch goes on behind this one
                 yield event
+            self.cursor = reached
