@@ -10,8 +10,9 @@ A definition never changes within a run: the run's first record is which version
 
 Failure handling: a node that fails decides its edges like one that completes; when no edge was there for it, the run
 fails, after all that still can be done is done, or at once (`on_failure: stop`). What is running is then cancelled, and
-nothing more is demanded of the history. Here the order does matter, so what was left undone is recorded, and never
-begins in a replay; and a replay looks at failures last, when all that had gone before them has gone again.
+nothing more is demanded of the history. Here the order does matter, so what is left undone is recorded before anything
+is told of the failure, and never begins in a replay; and a replay looks at failures last, when all that had gone before
+them has gone again.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ Cancel = Callable[[int, int], Awaitable[Any]]
 
 TIMEOUT = "$timeout"
 STOPPED = "$stopped"
-"""Under which a run that stops records which nodes it leaves undone, and why if none failed."""
+"""Under which a run that stops records which nodes it does not begin any more, and why if none failed."""
+DROPPED = "$dropped"
+"""Under which it records those that had begun, and only waited."""
 
 
 class NodeFailed(PgflowError):
@@ -104,6 +107,9 @@ class GraphRun(Group):
         self._barred: set[str] = set() if stopped is None else set(stopped["result"]["undone"])
         if stopped is not None and stopped["result"]["error"] is not None:
             self._broken = Fatal(stopped["result"]["error"])
+        dropped = replay.history.answer(DROPPED)
+        if dropped is not None:
+            self._barred.update(dropped["result"])
         self._due = None if definition.timeout is None else self._deadline(definition.timeout)
 
     def _deadline(self, timeout: float) -> Any:
@@ -257,22 +263,23 @@ class GraphRun(Group):
         if error is None:
             state, output = State.COMPLETED, self.results[number]
             self._nodes[name] = {"state": state.value, "output": output}
-            self._tell(EventType.NODE_COMPLETED, name, {"branch": branch} if (branch := self._branch(name)) else {})
         else:
             state = State.CANCELLED if isinstance(error, TaskCancelled) else State.FAILED
-            detail = _detail(error)
-            self._nodes[name] = {"state": state.value, "output": None, "error": detail}
-            self._tell(EventType.NODE_FAILED, name, {"error": detail, "state": state.value})
+            self._nodes[name] = {"state": state.value, "output": None, "error": _detail(error)}
         begin, skipped = self._fates.end(name, state, self._takes)
         if state is State.CANCELLED and not self._replay.history.cancelling:
             self._fates.unhandled.append(name)
+        stops = bool(self._fates.unhandled) and self._definition.on_failure is OnFailure.STOP
+        if stops and not self._stopped:
+            self._stop(name)
+        if error is None:
+            self._tell(EventType.NODE_COMPLETED, name, {"branch": branch} if (branch := self._branch(name)) else {})
+        else:
+            self._tell(EventType.NODE_FAILED, name, {"error": self._nodes[name]["error"], "state": state.value})
         for one in skipped:
             self._nodes[one] = {"state": State.SKIPPED.value, "output": None}
             self._tell(EventType.NODE_SKIPPED, one, {"because": name})
-        if self._fates.unhandled and self._definition.on_failure is OnFailure.STOP:
-            if not self._stopped:
-                self._stop(name)
-        elif not self._stopped and self._broken is broken:
+        if not stops and not self._stopped and self._broken is broken:
             self._begin(begin)
 
     def _branch(self, name: str) -> str | None:
@@ -298,10 +305,19 @@ class GraphRun(Group):
     def _stop(self, because: str) -> None:
         """Let nothing more begin; nothing more is demanded of the history."""
         self._stopped, self._because = True, because
+        self._running.difference_update(self._names[number] for number, _ in self._todo)
+        self._todo.clear()
         self._undone = self._fates.stop(self._running)
         self._nodes |= {one: {"state": State.SKIPPED.value, "output": None} for one in self._undone}
-        self._todo.clear()
+        why = None if self._broken is None else str(self._broken)
+        self._record(STOPPED, {"undone": self._undone, "error": why})
         self._replay.history.left.clear()
+
+    def _record(self, key: str, value: Any) -> None:
+        """Note this once; a run that somebody cancels needs no note: it does not go on."""
+        history = self._replay.history
+        if key not in history.facts and not history.cancelling:
+            self._replay.note(key, {"result": value})
 
     def _leave(self) -> None:
         """Tell of what is left undone."""
@@ -319,12 +335,14 @@ class GraphRun(Group):
             return False
         self._gave_up = True
         pending = {key.partition("/")[0] for key, child in replay.history.children.items() if child.state is None}
-        for number in [number for number in self._blocked if self._names[number] not in pending]:
+        dropped = [number for number in self._blocked if self._names[number] not in pending]
+        for number in dropped:
             self._blocked.pop(number)[0].close()
             self._running.discard(self._names[number])
-            self._undone.append(self._names[number])
-        why = None if self._broken is None else str(self._broken)
-        replay.decide(STOPPED, lambda: {"undone": self._undone, "error": why})
+        names = [self._names[number] for number in dropped]
+        if names:
+            self._record(DROPPED, names)
+        self._undone += names
         self._leave()
         await replay.journal.flush()
         await self._cancel(replay.journal.root_id, replay.journal.task_id)

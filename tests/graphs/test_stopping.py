@@ -141,3 +141,23 @@ async def test_a_run_that_is_over_its_time_says_so_and_does_not_go_round(
         ).fetchone()
     assert row is not None
     assert row[0] <= 5
+
+
+async def test_what_waits_for_its_turn_when_its_graph_stops_never_begins(
+    pgflow_engine: Engines, pgflow_database: Settings
+) -> None:
+    document = {
+        "name": "graph",
+        "on_failure": "stop",
+        "concurrency": 1,
+        "nodes": {"bad": FAILS, "next": {"type": "noop"}, "last": {"type": "task", "config": {"task": "nothing"}}},
+    }
+    assert (await outcome(pgflow_engine(app_of_failures([])), document)).state == "failed"
+    with psycopg.connect(pgflow_database.require_url(), autocommit=True) as connection:
+        rows = connection.execute(
+            "select key, array_agg(type::text order by id) from pgflow.event"
+            " where type::text like 'node.%' group by key"
+        ).fetchall()
+    assert dict(rows) == {
+        "bad": ["node.started", "node.failed"], "next": ["node.skipped"], "last": ["node.skipped"],
+    }  # fmt: skip
