@@ -42,10 +42,13 @@ def pool(url: str) -> redis.BlockingConnectionPool:
 
 
 def async_pool(url: str, **options: Any) -> redis.asyncio.BlockingConnectionPool:
-    """Connections to a node, for async code."""
+    """Connections to a node, for async code. The time-out is the caller's: redis-py's own goes through
+    `asyncio.wait_for`, which before Python 3.12 loses a cancellation that comes together with the answer."""
     retry = redis.asyncio.retry.Retry(NoBackoff(), 0)
     try:
-        return redis.asyncio.BlockingConnectionPool.from_url(url, retry=retry, **(_OPTIONS | options))
+        return redis.asyncio.BlockingConnectionPool.from_url(
+            url, retry=retry, **(_OPTIONS | {"socket_timeout": None} | options)
+        )
     except ValueError as error:
         raise _bad_url(error) from None
 

@@ -83,7 +83,7 @@ class Listener:
         breaker = breaker_of(url)
         if not breaker.passes():
             return
-        pool = async_pool(url, max_connections=1, socket_timeout=None)
+        pool = async_pool(url, max_connections=1)
         pubsub = redis.asyncio.Redis(connection_pool=pool).pubsub()
         try:
             try:
