@@ -30,6 +30,18 @@ class Published(NamedTuple):
     checksum: bytes
 
 
+class Latest(NamedTuple):
+    """Which version of a workflow is the newest.
+
+    Args:
+        version: its number.
+        kind: `code` or `graph`.
+    """
+
+    version: int
+    kind: str
+
+
 class Listed(NamedTuple):
     """A workflow in a list: its newest version, its draft, or both.
 
@@ -95,6 +107,11 @@ class Attempt(NamedTuple):
 def newest(name: str) -> Call[Published | None]:
     """The newest version of a workflow, if there is one."""
     return Call("definition/newest", {"name": name}, _first)
+
+
+def latest(name: str) -> Call[Latest | None]:
+    """Which version of a workflow is the newest, without its document."""
+    return Call("definition/latest", {"name": name}, lambda rows: Latest(*rows[0]) if rows else None)
 
 
 def version(name: str, number: int) -> Call[Published | None]:

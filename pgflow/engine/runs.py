@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from pgflow.db.call import Call, Rows
-from pgflow.engine.arrays import numbers
+from pgflow.engine.arrays import documents, numbers
 
 PAGE = 1000
 MAX_ID = 2**63 - 1
@@ -82,6 +82,7 @@ class Copy(NamedTuple):
         prefix: what keys begin with in the generation that is copied.
         events: which of its events are copied, in their order.
         children: which of its children, all of which have an outcome.
+        facts: what is recorded in the new run beside that: key, and data as JSON text.
     """
 
     root_id: int
@@ -92,6 +93,7 @@ class Copy(NamedTuple):
     prefix: str = ""
     events: Sequence[int] = ()
     children: Sequence[int] = ()
+    facts: Sequence[tuple[str, bytes]] = ()
 
 
 def fork(copy: Copy, *, actor: str | None = None) -> Call[int | None]:
@@ -105,9 +107,68 @@ def fork(copy: Copy, *, actor: str | None = None) -> Call[int | None]:
         "prefix": copy.prefix,
         "events": numbers(copy.events),
         "children": numbers(copy.children),
+        "keys": [key for key, _ in copy.facts],
+        "facts": documents(data for _, data in copy.facts),
         "actor": actor,
     }
     return Call("run/fork", params, lambda rows: rows[0][0] if rows else None)
+
+
+class Outlined(NamedTuple):
+    """Something that a run of a graph has recorded.
+
+    Args:
+        type: an event type, or `child`.
+        id: of the event or the child.
+        key: what it is recorded under; a child's step; a signal's name.
+        state: of a child that has ended.
+        data: of what is told of nodes, without errors; whole under keys that begin with `$`; of a signal that was
+            taken, which: `signal`.
+    """
+
+    type: str
+    id: int
+    key: str
+    state: str | None
+    data: Any
+
+
+def outline(root_id: int, task_id: int) -> Call[list[Outlined]]:
+    """What a run of a graph has recorded, in order, without what its nodes have given."""
+    params = {"root": root_id, "task": task_id}
+    return Call("run/outline", params, lambda rows: [Outlined._make(row) for row in rows])
+
+
+class Told(NamedTuple):
+    """Something that is told of a node; or its children of one state.
+
+    Args:
+        type: an event type, or `child`; `step.completed` for the version that the run follows.
+        node: which.
+        state: of the children; None: they are just moving.
+        number: of them.
+        task_id: the one that is the node's own, not one of many.
+        attempt: the highest of theirs.
+        at: when it was told; when the first child was asked for.
+        ended_at: when the last child ended.
+        data: of the event.
+    """
+
+    type: str
+    node: str
+    state: str | None
+    number: int | None
+    task_id: int | None
+    attempt: int | None
+    at: datetime
+    ended_at: datetime | None
+    data: Any
+
+
+def graph(root_id: int, task_id: int) -> Call[list[Told]]:
+    """What became of the nodes of a run of a graph."""
+    params = {"root": root_id, "task": task_id}
+    return Call("run/graph", params, lambda rows: [Told._make(row) for row in rows])
 
 
 class Standing(NamedTuple):
@@ -168,10 +229,54 @@ def in_flight(names: Sequence[str], after: int = 0, limit: int = 2000) -> Call[P
     return Call("run/in_flight", {"names": list(names), "after": after, "limit": limit}, parse)
 
 
-def definition(name: str) -> Call[dict[str, Any] | None]:
-    """The newest definition stored under this name: `version`, `kind`, `document`, `created_at`."""
+class Differing(NamedTuple):
+    """Something that two runs have recorded, and not the same.
 
-    def parse(rows: Rows) -> dict[str, Any] | None:
-        return dict(zip(("version", "kind", "document", "created_at"), rows[0], strict=True)) if rows else None
+    Args:
+        key: what it is recorded under.
+        old_state, new_state: completed, failed, cancelled, skipped or unfinished; None: it is not there.
+        old_attempt, new_attempt: how often it was tried.
+        old_seconds, new_seconds: how long it took.
+        changed: whether the results differ.
+        fits: whether they are small enough to be given.
+        old, new: the results, within an object, if they differ.
+        old_error, new_error: without traceback.
+    """
 
-    return Call("run/definition", {"name": name}, parse)
+    key: str
+    old_state: str | None
+    new_state: str | None
+    old_attempt: int | None
+    new_attempt: int | None
+    old_seconds: float | None
+    new_seconds: float | None
+    changed: bool
+    fits: bool
+    old: Any
+    new: Any
+    old_error: dict[str, Any] | None
+    new_error: dict[str, Any] | None
+
+
+def compare(old: tuple[int, int], new: tuple[int, int], *, limit: int, size: int) -> Call[tuple[list[Differing], int]]:
+    """What differs between what these (root_id, task_id) have recorded, at most `limit`, and how much does in all.
+
+    Args:
+        old: the one.
+        new: the other.
+        limit: how many keys.
+        size: bytes above which results are not given.
+    """
+    params = {"roots": numbers((old[0], new[0])), "tasks": numbers((old[1], new[1])), "limit": limit, "size": size}
+
+    def parse(rows: Rows) -> tuple[list[Differing], int]:
+        return [Differing._make(row[:-1]) for row in rows], rows[0][-1] if rows else 0
+
+    return Call("run/compare", params, parse)
+
+
+def of_graphs(tasks: Sequence[tuple[int, int]]) -> Call[dict[int, int]]:
+    """Of these (root_id, task_id) those that are the run of a graph which has begun, or do a node of one: the graph's
+    run by the task."""
+    params = {"roots": numbers(root for root, _ in tasks), "tasks": numbers(task for _, task in tasks)}
+    return Call("run/of_graphs", params, dict)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Any, Protocol
 
@@ -111,7 +112,7 @@ def _once(problems: Iterable[Problem]) -> Iterator[Problem]:
 
 def _natural(problem: Problem) -> list[tuple[int, str]]:
     """By path, `edges[2]` before `edges[10]`."""
-    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", problem.path)]
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", problem.path)]
 
 
 class _Examined:
@@ -123,6 +124,8 @@ class _Examined:
         self.definition: Definition | None = None
         self._named: set[str] = set()
         self._nodes: dict[str, Node] = {}
+        self._halves: dict[str, Node] = {}
+        """What is wrong elsewhere, but has a type and a config that can be looked at."""
         self._edges: list[tuple[int, Edge]] = []
         self._labels: dict[str, Sequence[str] | None] = {}
         try:
@@ -153,6 +156,11 @@ class _Examined:
                 yield name, Node.model_validate(node)
             elif len(self._shape) <= MOST_TOLD:
                 self._shape += wrong
+                given = node if isinstance(node, Mapping) else {}
+                with suppress(ValidationError):
+                    self._halves[name] = Node.model_validate(
+                        {field: given[field] for field in ("type", "config") if field in given}
+                    )
 
     def _shaped_edges(self, edges: list[Any]) -> Iterator[tuple[int, Edge]]:
         for number, edge in enumerate(edges):
@@ -179,7 +187,7 @@ class _Examined:
         yield from self._wrong_triggers()
 
     def _wrong_types(self) -> Iterator[Problem]:
-        for name, node in self._nodes.items():
+        for name, node in {**self._nodes, **self._halves}.items():
             kind = self._kinds.get(node.type)
             if kind is None:
                 yield Problem(
@@ -221,7 +229,7 @@ class _Examined:
             return
         branches = self._labels[edge.source]
         if branches is None:
-            kind = self._nodes[edge.source].type
+            kind = (self._nodes.get(edge.source) or self._halves[edge.source]).type
             yield Problem(
                 f"{where}.branch", f"node {edge.source} is of type {kind}, which has no branches",
                 "leave `branch` out, or write a condition of your own: `when`",

@@ -7,17 +7,21 @@ after every call each node either is to begin, runs, waits for a node upstream t
 A node that is skipped because something upstream failed carries that on: it is *blamed*, and counts as failed for
 those that ask (`none_failed`, `all_failed`). One that waited for failures which did not come is not. A failure is
 *handled* by an edge that is taken for it.
+
+Nodes are numbers in here, and what is counted of them stands in flat lists: a graph of thousands of nodes would not fit
+a processor's cache as objects, and each node of it would cost more than one of a small graph.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from pgflow.graph.document import Definition, Edge, Rule
 from pgflow.model import State
+
+BAD = (State.FAILED, State.CANCELLED)
 
 
 class Fate(NamedTuple):
@@ -32,20 +36,9 @@ class Fate(NamedTuple):
     blamed: bool = False
 
 
-@dataclass(slots=True)
-class _Incoming:
-    """What is known of the edges into a node."""
-
-    count: int = 0
-    left: int = 0
-    taken: int = 0
-    failed: int = 0
-    lost: int = 0
-    """Not taken, and because of a failure."""
-
-
 Taken = Callable[[Edge], bool]
-"""Whether an edge whose source ended as it asks is taken: by its branch and its expression."""
+"""Whether an edge whose source ended as it asks is taken: by its branch and its expression. Asked of those that have
+either."""
 
 
 class Fates:
@@ -62,23 +55,35 @@ class Fates:
     def __init__(self, definition: Definition) -> None:
         self.fates: dict[str, Fate] = {}
         self.unhandled: list[str] = []
-        self._rules = {name: node.trigger_rule for name, node in definition.nodes.items()}
-        self._incoming = {name: _Incoming() for name in definition.nodes}
-        self._outgoing: dict[str, list[Edge]] = {name: [] for name in definition.nodes}
+        self._names = list(definition.nodes)
+        self._numbers = {name: number for number, name in enumerate(self._names)}
+        self._rules = [node.trigger_rule for node in definition.nodes.values()]
+        nodes = len(self._names)
+        self._outgoing: list[list[int]] = [[] for _ in self._names]
+        """Where the edges of each node lead that ask for no more than that it completes: nearly all."""
+        self._asking: dict[int, list[tuple[int, Edge]]] = {}
+        self._count = [0] * nodes
+        """Of the edges into each node."""
+        self._taken, self._failed = [0] * nodes, [0] * nodes
+        self._lost = [0] * nodes
+        """Not taken, and because of a failure."""
         for edge in definition.edges:
-            self._outgoing[edge.source].append(edge)
-            into = self._incoming[edge.target]
-            into.count += 1
-            into.left += 1
+            source, target = self._numbers[edge.source], self._numbers[edge.target]
+            if edge.on_state == "completed" and edge.branch is None and edge.when is None:
+                self._outgoing[source].append(target)
+            else:
+                self._asking.setdefault(source, []).append((target, edge))
+            self._count[target] += 1
+        self._left = self._count.copy()
 
     @property
     def complete(self) -> bool:
         """Whether each node has its fate."""
-        return len(self.fates) == len(self._rules)
+        return len(self.fates) == len(self._names)
 
     def begin(self) -> list[str]:
         """The nodes to begin with: those that no edge leads to."""
-        return [name for name, into in self._incoming.items() if into.count == 0]
+        return [name for name, count in zip(self._names, self._count, strict=True) if count == 0]
 
     def end(self, name: str, state: State, taken: Taken) -> tuple[list[str], list[str]]:
         """Note how a node ended. Returns the nodes that are to begin now, and those that are skipped.
@@ -86,7 +91,7 @@ class Fates:
         Args:
             name: the node.
             state: completed, failed or cancelled.
-            taken: asked of each edge that is for such an end.
+            taken: asked of each edge that is for such an end and asks for more.
         """
         begin: list[str] = []
         skipped: list[str] = []
@@ -97,12 +102,12 @@ class Fates:
 
     def left(self, name: str) -> int:
         """How many edges into a node are not decided."""
-        return self._incoming[name].left
+        return self._left[self._numbers[name]]
 
     def stop(self, running: Iterable[str]) -> list[str]:
         """Let nothing more begin. Returns the nodes that are skipped by it: all but these, which run."""
         kept = set(running)
-        left = [name for name in self._rules if name not in self.fates and name not in kept]
+        left = [name for name in self._names if name not in self.fates and name not in kept]
         self.fates |= dict.fromkeys(left, Fate(State.SKIPPED, True))
         return left
 
@@ -114,45 +119,53 @@ class Fates:
             if source in self.fates:
                 continue
             self.fates[source] = ended
-            hurt = ended.state in (State.FAILED, State.CANCELLED) or ended.blamed
-            for edge in self._outgoing[source]:
+            number = self._numbers[source]
+            completed, hurt = ended.state is State.COMPLETED, ended.state in BAD or ended.blamed
+            follow = [target for target in self._outgoing[number] if self._arrives(target, completed, hurt)]
+            for target, edge in self._asking.get(number, ()):
                 took = ended.state == edge.on_state and taken(edge)
                 handled = handled or (took and ended.state is State.FAILED)
-                into = self._incoming[edge.target]
-                into.left -= 1
-                into.taken += took
-                into.failed += hurt
-                into.lost += hurt and not took
-                if into.left == 0 and edge.target not in self.fates:
-                    rule = self._rules[edge.target]
-                    if self._begins(rule, into):
-                        begin.append(edge.target)
-                    else:
-                        skipped.append(edge.target)
-                        todo.append((edge.target, Fate(State.SKIPPED, self._blames(rule, into))))
+                if self._arrives(target, took, hurt):
+                    follow.append(target)
+            for target in follow:
+                if (after := self._names[target]) in self.fates:
+                    continue
+                if self._begins(target):
+                    begin.append(after)
+                else:
+                    skipped.append(after)
+                    todo.append((after, Fate(State.SKIPPED, self._blames(target))))
         return handled
 
-    @staticmethod
-    def _begins(rule: Rule, into: _Incoming) -> bool:
-        match rule:
+    def _arrives(self, target: int, took: bool, hurt: bool) -> bool:
+        """Note that an edge is decided. Returns whether it was the node's last."""
+        self._left[target] -= 1
+        if took:
+            self._taken[target] += 1
+        if hurt:
+            self._failed[target] += 1
+            self._lost[target] += not took
+        return self._left[target] == 0
+
+    def _begins(self, node: int) -> bool:
+        match self._rules[node]:
             case Rule.ALL_SUCCESS:
-                return into.taken == into.count
+                return self._taken[node] == self._count[node]
             case Rule.ALL_DONE:
                 return True
             case Rule.ONE_SUCCESS:
-                return into.taken > 0
+                return self._taken[node] > 0
             case Rule.NONE_FAILED:
-                return into.failed == 0
+                return self._failed[node] == 0
             case Rule.ALL_FAILED:
-                return into.failed == into.count
+                return self._failed[node] == self._count[node]
 
-    @staticmethod
-    def _blames(rule: Rule, into: _Incoming) -> bool:
+    def _blames(self, node: int) -> bool:
         """Whether it is because of a failure that it does not begin."""
-        match rule:
+        match self._rules[node]:
             case Rule.NONE_FAILED:
                 return True
             case Rule.ALL_FAILED:
                 return False
             case _:
-                return into.lost > 0
+                return self._lost[node] > 0

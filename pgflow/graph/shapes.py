@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import difflib
 from bisect import bisect
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from pgflow.graph.document import Problem
 
@@ -65,15 +66,34 @@ def misshapen(model: type[BaseModel], value: Any, where: str) -> list[Problem]:
     return []
 
 
-def told(error: ValidationError, model: type[BaseModel], value: Any, where: str) -> list[Problem]:
-    """The same of an error that there is already. Where there are alternatives, the one that says most is told."""
+def told(
+    error: ValidationError,
+    model: type[BaseModel],
+    value: Any,
+    where: str,
+    passes: Callable[[Any], bool] = lambda _: False,
+) -> list[Problem]:
+    """The same of an error that there is already. Where there are alternatives, the one that says most is told.
+
+    Args:
+        error: what pydantic found.
+        model: the model.
+        value: the value.
+        where: the value's own path.
+        passes: whether one of `ValidationError.errors()` is none after all.
+    """
     found: dict[str, tuple[int, Problem]] = {}
     for one in error.errors(include_url=False):
+        if passes(one):
+            continue
         parts, dropped = _parts(one["loc"], value)
         path = joined(where, parts)
         message, hint = said(one)
         if one["type"] == "extra_forbidden":
-            hint = nearest(str(one["loc"][-1]), _fields(model, one["loc"][:-1]))
+            hint = nearest(str(one["loc"][-1]), list(_fields(model, one["loc"][:-1])))
+        elif hint is None and one["loc"]:
+            field = _fields(model, one["loc"][:-1]).get(str(one["loc"][-1]))
+            hint = field and field.description
         worth = 2 if not dropped else int(one["type"] not in _HAS_TO_BE)
         if path not in found or found[path][0] < worth:
             found[path] = (worth, Problem(path, message, hint))
@@ -108,6 +128,8 @@ def said(error: Any) -> tuple[str, str | None]:
     kind, context = error["type"], error.get("ctx", {})
     if kind in _HAS_TO_BE:
         return f"this has to be {_HAS_TO_BE[kind]}, not {kind_of(error['input'])}", None
+    if (measured := _measured(kind, context)) is not None:
+        return measured, None
     match kind:
         case "missing":
             return "this is missing", None
@@ -119,7 +141,11 @@ def said(error: Any) -> tuple[str, str | None]:
             return "there is no such choice", nearest(given if isinstance(given, str) else "", choices)
         case "string_pattern_mismatch":
             beginning = context["pattern"].removeprefix("^[").partition("]")[0]
-            return "this is no name as it has to be", _PATTERNS.get(beginning, f"it has to match {context['pattern']}")
+            if beginning in _PATTERNS:
+                return "this is no name as it has to be", _PATTERNS[beginning]
+            return f"this has to look otherwise: {context['pattern']}", None
+        case "datetime_type" | "datetime_parsing" | "datetime_from_date_parsing" | "timezone_aware":
+            return "this is no instant", "a date and a time with an offset, as in 2026-12-24T18:00:00+01:00"
         case "value_error":
             message = str(context["error"])
             return message, "seconds, or text such as 30s, 1h30m, 2d or PT5M" if "is no duration" in message else None
@@ -128,7 +154,27 @@ def said(error: Any) -> tuple[str, str | None]:
             return message.replace("Input should", "this has to").replace("have to be have", "have"), None
 
 
-def _fields(model: type[BaseModel], loc: Sequence[Any]) -> list[str]:
+def _measured(kind: str, context: Mapping[str, Any]) -> str | None:
+    """What is wrong with the size of something."""
+    match kind:
+        case "string_too_short" | "too_short":
+            least = context["min_length"]
+            return "this is empty" if least == 1 else f"this is too short: {least:,} is the least"
+        case "string_too_long" | "too_long":
+            return f"this is too long: {context['max_length']:,} is the most"
+        case "greater_than_equal":
+            return f"this has to be at least {context['ge']}"
+        case "greater_than":
+            return f"this has to be more than {context['gt']}"
+        case "less_than_equal":
+            return f"this has to be at most {context['le']}"
+        case "less_than":
+            return f"this has to be less than {context['lt']}"
+        case _:
+            return None
+
+
+def _fields(model: type[BaseModel], loc: Sequence[Any]) -> dict[str, FieldInfo]:
     """The fields there are at a place."""
     models, is_key = {model}, False
     for part in loc:
@@ -140,7 +186,7 @@ def _fields(model: type[BaseModel], loc: Sequence[Any]) -> list[str]:
                 models = set(_models(field.annotation))
                 is_key = get_origin(field.annotation) is dict
                 break
-    return [field.alias or name for one in models for name, field in one.model_fields.items()]
+    return {field.alias or name: field for one in models for name, field in one.model_fields.items()}
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:

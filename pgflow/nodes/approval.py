@@ -7,22 +7,27 @@ very instant, either the row is closed and they are told so, or the decision is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field, field_validator
 
 from pgflow.backoff import RetryPolicy
+from pgflow.db.call import Call
 from pgflow.engine import approvals as engine
-from pgflow.engine.approvals import Place, Question
+from pgflow.engine.approvals import Asked, Place, Question
 from pgflow.graph.document import Problem, Seconds
 from pgflow.graph.inputs import schema_problems
 from pgflow.nodes.base import Config, Flow, Scene
 from pgflow.sdk import operations
 from pgflow.sdk.journal import Wait
 from pgflow.sdk.operations import Operation
+from pgflow.sdk.replay import Replay
 from pgflow.sdk.step import Step, step
+
+Run = Callable[[Call[Any]], Awaitable[Any]]
 
 _RETRY = RetryPolicy(30, base=0.5, cap=60)
 MOST = 100
@@ -111,56 +116,83 @@ class Approval(Flow[ApprovalConfig]):
 
     def operation(self, scene: Scene, config: ApprovalConfig) -> Operation:
         """Ask, and wait."""
-        replay, name = scene.replay, scene.name
-        found = replay.history.answer(name)
-        if found is not None:
-            return found["result"]
-        journal = replay.journal
-        place = Place(journal.root_id, journal.task_id, name)
-        asked = yield from operations.step(replay, f"{name}/$asked", _asking(scene), (place, config), {})
-        if asked["task"] != place.task_id:  # a fork of the run that asked: its own question is another
-            asked = yield from operations.step(
-                replay, f"{name}/$asked:{place.task_id}", _asking(scene), (place, config), {}
-            )
-        due = None if asked["due_at"] is None else datetime.fromisoformat(asked["due_at"])
-        signal = engine.SIGNAL + name
-        while True:
-            received = replay.history.next_signal(signal, None)
-            if received is not None:
-                replay.history.take(received)
-                return _recorded(scene, {**received.payload, "expired": False})
-            replay.go_live(name)
-            if due is not None and journal.clock() >= due:
-                state = yield from operations.step(
-                    replay, f"{name}/$expired:{place.task_id}", _expiring(scene), (place,), {}
-                )
-                if state in ("expired", None):
-                    none = {"approved": False, "by": None, "at": None, "form": None, "comment": None, "expired": True}
-                    return _recorded(scene, none)
-                due = None  # it was decided just now, and the run is being told
-            yield Wait(arrivals=1, due=due)
+
+        async def put(place: Place) -> Asked:
+            question = Question(
+                config.title, config.description, config.form, config.assignees,
+                [(one.after, one.assignees) for one in config.escalation], config.timeout or scene.node.timeout,
+            )  # fmt: skip
+            return await scene.run(engine.ask(place, scene.definition.name, question))  # type: ignore[no-any-return]
+
+        return (yield from decision(scene.replay, scene.name, put, scene.run))
 
 
-def _recorded(scene: Scene, output: dict[str, Any]) -> dict[str, Any]:
-    scene.replay.note(scene.name, {"result": output})
+def decision(replay: Replay, name: str, put: Callable[[Place], Awaitable[Asked]], run: Run) -> Operation:
+    """What people decide: asks them, and waits. For any workflow.
+
+    Args:
+        replay: who asks.
+        name: under which it is asked and recorded.
+        put: puts the question.
+        run: runs a verb of the engine.
+    """
+    found = replay.history.answer(name)
+    if found is not None:
+        for key in [key for key in replay.history.left if key.startswith(f"{name}/$")]:
+            replay.history.answer(key)  # how it came to that is demanded no more
+        return found["result"]
+    journal = replay.journal
+    place = Place(journal.root_id, journal.task_id, name)
+    asked = yield from operations.step(replay, f"{name}/$asked", _asking(put), (place,), {})
+    if asked["task"] != place.task_id:  # a fork of the run that asked: its own question is another
+        asked = yield from operations.step(replay, f"{name}/$asked:{place.task_id}", _asking(put), (place,), {})
+    due = None if asked["due_at"] is None else datetime.fromisoformat(asked["due_at"])
+    others = deque((f"{name}/$escalated:{place.task_id}:{number}", number, datetime.fromisoformat(at))
+                   for number, at in enumerate(asked.get("escalated_at", ())))  # fmt: skip
+    signal = engine.SIGNAL + name
+    while True:
+        while others and others[0][0] in replay.history.facts:
+            yield from operations.step(replay, others[0][0], _escalating(run), (place, others.popleft()[1]), {})
+        received = replay.history.next_signal(signal, None)
+        if received is not None:
+            replay.history.take(received)
+            return _recorded(replay, name, {**received.payload, "expired": False})
+        replay.go_live(name)
+        if due is not None and journal.clock() >= due:
+            state = yield from operations.step(replay, f"{name}/$expired:{place.task_id}", _expiring(run), (place,), {})
+            if state in ("expired", None):
+                none = {"approved": False, "by": None, "at": None, "form": None, "comment": None, "expired": True}
+                return _recorded(replay, name, none)
+            due = None  # it was decided just now, and the run is being told
+        while others and journal.clock() >= others[0][2]:
+            yield from operations.step(replay, others[0][0], _escalating(run), (place, others.popleft()[1]), {})
+        yield Wait(arrivals=1, due=min((at for at in (due, *(other[2] for other in others)) if at), default=None))
+
+
+def _recorded(replay: Replay, name: str, output: dict[str, Any]) -> dict[str, Any]:
+    replay.note(name, {"result": output})
     return output
 
 
-def _asking(scene: Scene) -> Step[..., Any]:
-    async def ask(place: Place, config: ApprovalConfig) -> dict[str, Any]:
-        question = Question(
-            config.title, config.description, config.form, config.assignees,
-            [(one.after, one.assignees) for one in config.escalation], config.timeout or scene.node.timeout,
-        )  # fmt: skip
-        asked = await scene.run(engine.ask(place, scene.definition.name, question))
+def _asking(put: Callable[[Place], Awaitable[Asked]]) -> Step[..., Any]:
+    async def ask(place: Place) -> dict[str, Any]:
+        asked = await put(place)
         due = None if asked.due_at is None else asked.due_at.isoformat()
-        return {"approval": asked.id, "task": place.task_id, "due_at": due}
+        others = [at.isoformat() for at in asked.escalated_at]
+        return {"approval": asked.id, "task": place.task_id, "due_at": due, "escalated_at": others}
 
     return step(ask, name="ask", retry=_RETRY)
 
 
-def _expiring(scene: Scene) -> Step[..., Any]:
+def _escalating(run: Run) -> Step[..., Any]:
+    async def escalate(place: Place, number: int) -> None:
+        await run(engine.escalate(place, number))
+
+    return step(escalate, name="escalate", retry=_RETRY)
+
+
+def _expiring(run: Run) -> Step[..., Any]:
     async def expire(place: Place) -> str | None:
-        return await scene.run(engine.expire(place))  # type: ignore[no-any-return]
+        return await run(engine.expire(place))  # type: ignore[no-any-return]
 
     return step(expire, name="expire", retry=_RETRY)

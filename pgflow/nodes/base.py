@@ -10,7 +10,6 @@ what is done for each of many, it names in `later`. References to secrets stay a
 
 from __future__ import annotations
 
-import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,13 +20,19 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pgflow.config import Settings
 from pgflow.db.call import Call
 from pgflow.engine.enqueue import Request
+from pgflow.errors import PgflowError
+from pgflow.expression import Template
 from pgflow.graph.document import Definition, Node, Problem, Retry
+from pgflow.graph.shapes import told
 from pgflow.sdk.operations import Operation
 from pgflow.sdk.replay import Replay
 
 if TYPE_CHECKING:
+    from pgflow.nodes.connections import Connections
+    from pgflow.nodes.secrets import Given
     from pgflow.outbound.client import Outbound
     from pgflow.sdk.async_client import AsyncClient
+    from pgflow.sdk.context import Context
     from pgflow.sdk.secret import Vault
 
 
@@ -72,11 +77,7 @@ class NodeType(ABC, Generic[C]):
         try:
             self.config.model_validate(config)
         except ValidationError as error:
-            return [
-                Problem(path_of(one["loc"]), _said(one), _choices(self.config, one))
-                for one in error.errors()
-                if one["type"] == "extra_forbidden" or not _is_expression(config, one["loc"])
-            ]
+            return told(error, self.config, config, "", lambda one: _awaits(config, one))
         return []
 
     def branches(self, config: Mapping[str, Any]) -> Sequence[str] | None:  # noqa: ARG002 (for those that have some)
@@ -92,12 +93,37 @@ class NodeType(ABC, Generic[C]):
         return None
 
 
-def path_of(parts: Sequence[str | int]) -> str:
-    """Where in a config something is."""
-    path = ""
-    for part in parts:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
-    return path
+def wanted(config: Mapping[str, Any], field: str, kind: type, what: str) -> list[Problem]:
+    """What is wrong with a field that has to hold a value of this kind, or an expression alone that gives one.
+
+    Args:
+        config: as it stands in the definition.
+        field: which.
+        kind: what it has to be.
+        what: the same for people, as in `a list`.
+    """
+    value = config.get(field)
+    if value is None or isinstance(value, kind):
+        return []
+    if not isinstance(value, str) or "${" not in value:
+        return [Problem(field, f"this has to be {what}", "an expression stands within ${ and }")]
+    try:
+        found = [one.text for some in Template(value).expressions.values() for one in some]
+    except PgflowError:
+        return []  # which is told of the expression itself
+    if len(found) == 1 and value == f"${{{found[0]}}}":
+        return []
+    return [
+        Problem(
+            field, f"this gives text, where {what} is wanted: something stands around the expression",
+            "write all of it within one ${ and }, with nothing around it, no end of a line either",
+        )
+    ]  # fmt: skip
+
+
+def _awaits(config: Mapping[str, Any], error: Any) -> bool:
+    """Whether this is no error, because nobody knows yet what an expression will give."""
+    return error["type"] != "extra_forbidden" and _is_expression(config, error["loc"])
 
 
 def _is_expression(value: Any, parts: Sequence[str | int]) -> bool:
@@ -109,24 +135,6 @@ def _is_expression(value: Any, parts: Sequence[str | int]) -> bool:
         if of_list or (isinstance(value, Mapping) and part in value):  # pydantic names alternatives of a union, too
             value = value[part]
     return False
-
-
-def _said(error: Any) -> str:
-    match error["type"]:
-        case "missing":
-            return "this is missing"
-        case "extra_forbidden":
-            return "there is no such field"
-        case _:
-            return str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "it has to be")
-
-
-def _choices(model: type[Config], error: Any) -> str | None:
-    if error["type"] != "extra_forbidden":
-        return None
-    fields = list(model.model_fields)
-    near = difflib.get_close_matches(str(error["loc"][-1]), fields, 1, 0.6)
-    return f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(fields)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +195,7 @@ class Desk:
         key: the same in every attempt, for what is called.
         attempt: 1 for the first.
         outbound: gives the client for calls to servers of others, which the operator guards.
+        connections: gives the databases that the operator has named.
         client: the engine's verbs.
         vault: secrets in clear by name, for what is not named in the config.
         tell: shows how far the attempt is.
@@ -196,6 +205,7 @@ class Desk:
     key: str
     attempt: int
     outbound: Callable[[], Outbound]
+    connections: Callable[[], Connections]
     client: AsyncClient
     vault: Vault
     tell: Tell
@@ -219,3 +229,22 @@ class Work(NodeType[C]):
     @abstractmethod
     async def work(self, desk: Desk, config: C) -> Any:
         """Do it. Returns what the node gives, as JSON."""
+
+
+class Durable(Work[C]):
+    """A node that a worker does as a workflow of its own: what is asked of the context is recorded, so that a worker's
+    death repeats nothing that was, and it holds no worker while it waits."""
+
+    @abstractmethod
+    async def conduct(self, ctx: Context, desk: Desk, given: Given) -> Any:
+        """Do it. Returns what the node gives, as JSON.
+
+        Args:
+            ctx: the workflow's own.
+            desk: what else there is to work with.
+            given: the config, with its secrets still sealed: a step opens them where it uses them.
+        """
+
+    async def work(self, desk: Desk, config: C) -> Any:
+        """Not done in this way."""
+        raise NotImplementedError

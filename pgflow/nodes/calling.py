@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from pgflow.errors import Fatal, RetryLater
+from pgflow.graph.document import Problem
 from pgflow.nodes.base import Desk
 from pgflow.outbound.errors import OutboundRefused
 from pgflow.outbound.reply import Reply
 
 QUOTED = 500
 """Characters of an answer that an error shows."""
+_CALLABLE = re.compile(r"https?://[^/?#]", re.IGNORECASE)
 LATER = frozenset({408, 421, 425, 429})
 """Statuses below 500 after which the same call may succeed."""
 
 
 class CallFailed(RetryLater):
     """The server did not do what was asked, but may when it is asked again."""
+
+
+def url_problems(config: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong with the `url` of a config, as far as it stands there."""
+    url = config.get("url")
+    if not isinstance(url, str) or url.startswith("${") or _CALLABLE.match(url):
+        return []
+    return [
+        Problem("url", "this is no URL that can be called", "it begins with https:// or http:// and a server's name")
+    ]
 
 
 async def call(desk: Desk, method: str, url: str, **how: Any) -> Reply:

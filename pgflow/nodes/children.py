@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from pgflow.engine.enqueue import Request
 from pgflow.errors import TaskCancelled, TaskFailed
 from pgflow.model import State
 from pgflow.nodes.base import Scene
 from pgflow.sdk import operations
 from pgflow.sdk.journal import Wait
 from pgflow.sdk.operations import Operation
+from pgflow.sdk.replay import Replay
 
 
 def child(scene: Scene, key: str, name: str, input: Mapping[str, Any]) -> Operation:
     """Have a task done, if that has not been asked for, and wait for what it gives."""
-    replay = scene.replay
+    return (yield from awaited(scene.replay, key, lambda: scene.request(name, input)))
+
+
+def awaited(replay: Replay, key: str, request: Callable[[], Request]) -> Operation:
+    """The same for any workflow.
+
+    Args:
+        replay: whose child it is.
+        key: under which it is recorded.
+        request: what is asked for, if it has not been.
+    """
     if replay.history.child(key) is None:
         replay.go_live(key)
-        operations.spawn(replay, key, scene.request(name, input))
+        operations.spawn(replay, key, request())
     while True:
         spawned = replay.history.children[key]
         if spawned.state == State.COMPLETED:

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from pgflow.errors import ArgumentError
-from pgflow.nodes.base import Config, Flow, Scene, at_once
+from pgflow.graph.document import Problem
+from pgflow.nodes.base import Config, Flow, Scene, at_once, wanted
 from pgflow.sdk.operations import Operation
 
 
@@ -26,6 +27,10 @@ class Condition(Flow[ConditionConfig]):
     description: ClassVar = "Goes one of two ways: edges have the branch `true` or `false`."
     config: ClassVar = ConditionConfig
     example: ClassVar = {"type": "condition", "config": {"when": "${input.amount > 1000}"}}
+
+    def problems(self, config: Mapping[str, Any]) -> list[Problem]:
+        """With text, which would be neither true nor false."""
+        return super().problems(config) + wanted(config, "when", bool, "true or false")
 
     def branches(self, config: Mapping[str, Any]) -> Sequence[str]:  # noqa: ARG002 (always the same two)
         """True and false."""

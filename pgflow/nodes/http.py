@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlencode
 
@@ -10,9 +11,9 @@ import orjson
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from pgflow.errors import Fatal
-from pgflow.graph.document import Seconds
+from pgflow.graph.document import Problem, Seconds
 from pgflow.nodes.base import Config, Desk, Work
-from pgflow.nodes.calling import call, check, headers_of, parsed, without
+from pgflow.nodes.calling import call, check, headers_of, parsed, url_problems, without
 from pgflow.nodes.paging import Asked, Pages, Paging
 from pgflow.outbound.reply import Reply
 
@@ -149,6 +150,10 @@ class Http(Work[HttpConfig]):
         "retry": {"max_attempts": 5},
         "timeout": "5m",
     }
+
+    def problems(self, config: Mapping[str, Any]) -> list[Problem]:
+        """With a URL that nobody could call."""
+        return super().problems(config) + url_problems(config)
 
     async def work(self, desk: Desk, config: HttpConfig) -> Any:
         """Call, page by page."""

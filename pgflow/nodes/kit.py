@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from pgflow.nodes.agent import Agent
 from pgflow.nodes.approval import Approval
 from pgflow.nodes.base import Flow, NodeType, Work
 from pgflow.nodes.condition import Condition
@@ -29,8 +30,8 @@ from pgflow.nodes.workflow import WorkflowNode
 log = structlog.get_logger("pgflow")
 
 BUILT_IN: tuple[NodeType[Any], ...] = (
-    Approval(), Condition(), Delay(), Email(), Http(), Loop(), Map(), Noop(), Signal(), Sql(), Switch(), TaskNode(),
-    Transform(), WaitUntil(), Webhook(), WorkflowNode(),
+    Agent(), Approval(), Condition(), Delay(), Email(), Http(), Loop(), Map(), Noop(), Signal(), Sql(), Switch(),
+    TaskNode(), Transform(), WaitUntil(), Webhook(), WorkflowNode(),
 )  # fmt: skip
 GROUP = "pgflow.nodes"
 """The entry point under which other packages offer node types: `name = "package.module:TheClass"`."""

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from pgflow.errors import ArgumentError, Fatal
-from pgflow.graph.document import Name, Seconds
-from pgflow.nodes.base import Config, Flow, Scene
+from pgflow.graph.document import Name, Problem, Seconds
+from pgflow.nodes.base import Config, Flow, Scene, wanted
 from pgflow.nodes.children import child
 from pgflow.sdk import operations
 from pgflow.sdk.operations import Operation
@@ -41,7 +41,7 @@ class LoopConfig(Config):
     @model_validator(mode="after")
     def _one(self) -> LoopConfig:
         if (self.task is None) == (self.workflow is None):
-            raise ValueError("give `task` or `workflow`")
+            raise ValueError("give `task` or `workflow`, one of them")
         return self
 
 
@@ -67,6 +67,10 @@ class Loop(Flow[LoopConfig]):
             "delay": "10s",
         },
     }
+
+    def problems(self, config: Mapping[str, Any]) -> list[Problem]:
+        """With an `until` that is text, which would be neither true nor false."""
+        return super().problems(config) + wanted(config, "until", bool, "true or false")
 
     def branches(self, config: Mapping[str, Any]) -> Sequence[str]:  # noqa: ARG002 (always the same two)
         """Whether it came to its end."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from pgflow.errors import ArgumentError, PgflowError, TaskFailed
-from pgflow.graph.document import Name
-from pgflow.nodes.base import Config, Flow, Scene
+from pgflow.graph.document import Name, Problem
+from pgflow.nodes.base import Config, Flow, Scene, wanted
 from pgflow.nodes.children import beside, child
 from pgflow.sdk.operations import Operation
 
@@ -33,7 +34,7 @@ class MapConfig(Config):
     @model_validator(mode="after")
     def _one(self) -> MapConfig:
         if (self.task is None) == (self.workflow is None):
-            raise ValueError("give `task` or `workflow`")
+            raise ValueError("give `task` or `workflow`, one of them")
         return self
 
 
@@ -57,6 +58,10 @@ class Map(Flow[MapConfig]):
             "concurrency": 20,
         },
     }
+
+    def problems(self, config: Mapping[str, Any]) -> list[Problem]:
+        """With what can be no list."""
+        return super().problems(config) + wanted(config, "over", list, "a list")
 
     def operation(self, scene: Scene, config: MapConfig) -> Operation:
         """Spawn as many as may be, and wait for all."""

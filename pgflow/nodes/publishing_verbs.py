@@ -183,6 +183,7 @@ class Asked:
     delay: float | None
     at: datetime | None
     queue: str | None
+    hold: float | None = None
 
 
 def start(
@@ -197,7 +198,8 @@ def start(
     if priority is None:
         priority = Priority[str(document.get("priority", "normal")).upper()]
     tags = {**(document.get("tags") or {}), **asked.tags}
-    spec = Spec(name, asked.queue or document.get("queue") or "default", int(check_priority(priority, name)))
+    queue = asked.queue or document.get("queue") or "default"
+    spec = Spec(name, queue, int(check_priority(priority, name)), hold=asked.hold)
     request = Request(
         spec, encode(input, limit=limit or DEFAULT_PAYLOAD_LIMIT), asked.key, asked.delay, asked.at,
         encode(tags) if tags else None,

@@ -87,7 +87,7 @@ def _fields(
         said = field.get("description", "") + (f" *{later[path]}.*" if path in later else "")
         yield f"| `{path}` | {_type(whole, field)} | {default} | {_coded(_cell(said))} |"
         inner, below = _model(whole, field)
-        if inner is not None:
+        if inner is not None and "described" not in field:  # where the node type of that name is
             yield from _fields(whole, inner, f"{path}{below}.", later)
 
 

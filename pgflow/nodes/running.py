@@ -38,6 +38,7 @@ from pgflow.nodes.base import Config, Flow, NodeType, Scene, Work
 from pgflow.nodes.children import child
 from pgflow.nodes.secrets import named
 from pgflow.sdk.driving import Group
+from pgflow.sdk.graph_forking import DROPPED, STOPPED, kept_of
 from pgflow.sdk.journal import Wait
 from pgflow.sdk.operations import Operation
 from pgflow.sdk.replay import Replay
@@ -46,10 +47,6 @@ Cancel = Callable[[int, int], Awaitable[Any]]
 """Cancels what is unfinished in a run, but for this task of it."""
 
 TIMEOUT = "$timeout"
-STOPPED = "$stopped"
-"""Under which a run that stops records which nodes it does not begin any more, and why if none failed."""
-DROPPED = "$dropped"
-"""Under which it records those that had begun, and only waited."""
 
 
 class NodeFailed(PgflowError):
@@ -75,11 +72,12 @@ class GraphRun(Group):
         types: every node type by name.
         cancel: cancels its children.
         run: runs a verb of the engine.
+        queues: where tasks wait whose code has a queue of its own for them.
     """
 
     def __init__(
         self, replay: Replay, definition: Definition, input: Mapping[str, Any], types: Mapping[str, NodeType[Any]],
-        cancel: Cancel, run: Callable[[Call[Any]], Awaitable[Any]],
+        cancel: Cancel, run: Callable[[Call[Any]], Awaitable[Any]], queues: Mapping[str, str] = {},
     ) -> None:  # fmt: skip
         super().__init__(replay, (), definition.concurrency)
         self._definition = definition
@@ -87,6 +85,7 @@ class GraphRun(Group):
         self._types = types
         self._cancel = cancel
         self._ask = run
+        self._queues = queues
         self._fates = Fates(definition)
         self._names: list[str] = []
         self._running: set[str] = set()
@@ -95,6 +94,8 @@ class GraphRun(Group):
         for edge in definition.edges:
             self._targets.setdefault(edge.source, []).append(edge)
         self._recorded = self._led({key.partition("/")[0] for key in (*replay.history.left, *replay.history.children)})
+        self._kept = kept_of(replay.history)
+        self._recorded |= self._kept.keys()
         self._first: deque[tuple[int, Operation]] = deque()
         self._replaying = bool(self._recorded)
         self._put_off: list[int] = []
@@ -148,7 +149,7 @@ class GraphRun(Group):
             raise NodeFailed(first, self._nodes[first]["error"]["message"], len(others))
         if self._definition.output is None:
             return None
-        return self._render(self._definition.output)
+        return self._render(self._definition.output, None)
 
     def _begin(self, names: Sequence[str]) -> None:
         for name in names:
@@ -178,36 +179,40 @@ class GraphRun(Group):
             raise Fatal(f"there is no node type {node.type} here; is the package installed that has it?")
         self._tell(EventType.NODE_STARTED, name, {"type": node.type})
         request = self._requester(name, node, kind)
-        scene = Scene(name, node, self._definition, self._replay, self._render, request, self._ask)
+        render = partial(self._render, of=name)
+        scene = Scene(name, node, self._definition, self._replay, render, request, self._ask)
         if isinstance(kind, Flow):
             return (yield from kind.operation(scene, self._config(kind, name, node)))
         assert isinstance(kind, Work)
         done = self._replay.history.child(name) is not None
-        input = {} if done else named(node.config, partial(self._rendered, kind, node))
+        input = {} if done else named(node.config, partial(self._rendered, kind, name, node))
         return (yield from child(scene, name, kind.task, input))
 
     def _config(self, kind: NodeType[Any], name: str, node: Node) -> Config:
         if name in self._replay.history.facts:  # what it gave is recorded; what it was made of may be gone
             return kind.config.model_construct(**node.config)
         try:
-            return kind.config.model_validate(self._rendered(kind, node))
+            return kind.config.model_validate(self._rendered(kind, name, node))
         except ValidationError as error:
             raise ArgumentError(problems(error)) from None
 
-    def _rendered(self, kind: NodeType[Any], node: Node, **more: Any) -> dict[str, Any]:
+    def _rendered(self, kind: NodeType[Any], name: str, node: Node, **more: Any) -> dict[str, Any]:
         return {
-            field: value if field in kind.later else self._render(value, **more) for field, value in node.config.items()
+            field: value if field in kind.later else self._render(value, name, **more)
+            for field, value in node.config.items()
         }
 
-    def _render(self, value: Any, **more: Any) -> Any:
+    def _render(self, value: Any, of: str | None, **more: Any) -> Any:
         template = Template(value)
         if template.verbatim:
             return value
-        return template.render(self._bound(template.references) | more)
+        return template.render(self._bound(template.references, of) | more)
 
-    def _bound(self, references: Any) -> dict[str, Any]:
-        """The values that these references need, and no more: a big output that is not named costs nothing."""
+    def _bound(self, references: Any, of: str | None) -> dict[str, Any]:
+        """The values that these references need, and no more: a big output that is not named costs nothing. What is
+        kept of another run reads what it had there."""
         bound: dict[str, Any] = {}
+        kept = None if of is None else self._kept.get(of)
         for path in references:
             match path:
                 case ("nodes", node, *_) if node in self._nodes:
@@ -215,9 +220,10 @@ class GraphRun(Group):
                 case ("nodes", *_):
                     bound.setdefault("nodes", {})
                 case ("input", *_):
-                    bound["input"] = self._input
+                    bound["input"] = self._input if kept is None or kept.input is None else kept.input
                 case ("run", *_):
-                    bound["run"] = {"id": self._replay.journal.root_id, "workflow": self._definition.name}
+                    run = self._replay.journal.root_id if kept is None else kept.run
+                    bound["run"] = {"id": run, "workflow": self._definition.name}
         return bound
 
     def _requester(self, name: str, node: Node, kind: NodeType[Any]) -> Callable[[str, Mapping[str, Any]], Request]:
@@ -226,12 +232,12 @@ class GraphRun(Group):
         own = node.retry or (kind.retry if isinstance(kind, Work) else None)
         retry = b"null" if own is None else orjson.dumps(own.policy().to_json())
         timeout = node.timeout or (kind.timeout if isinstance(kind, Work) else None)
-        queue = node.queue or definition.queue
 
         def request(task: str, input: Mapping[str, Any]) -> Request:
             if self._stopped:
                 self._refused.add(name)
                 raise TaskCancelled(f"node {name} does nothing more: the run has stopped")
+            queue = node.queue or self._queues.get(task) or definition.queue
             return Request(Spec(task, queue, priority, timeout, retry), encode(dict(input)))
 
         return request
@@ -275,7 +281,9 @@ class GraphRun(Group):
         if error is None:
             self._tell(EventType.NODE_COMPLETED, name, {"branch": branch} if (branch := self._branch(name)) else {})
         else:
-            self._tell(EventType.NODE_FAILED, name, {"error": self._nodes[name]["error"], "state": state.value})
+            handled = state is State.FAILED and name not in self._fates.unhandled
+            data = {"error": self._nodes[name]["error"], "state": state.value, "handled": handled}
+            self._tell(EventType.NODE_FAILED, name, data)
         for one in skipped:
             self._nodes[one] = {"state": State.SKIPPED.value, "output": None}
             self._tell(EventType.NODE_SKIPPED, one, {"because": name})
@@ -292,7 +300,7 @@ class GraphRun(Group):
             return True
         try:
             expression = Expression(edge.when)
-            return expression.evaluate(self._bound(expression.references)) is True
+            return expression.evaluate(self._bound(expression.references, edge.target)) is True
         except PgflowError as error:
             self._break(Fatal(f"edge {edge.source} -> {edge.target}: {error}"))
             return False
@@ -349,6 +357,8 @@ class GraphRun(Group):
         return True
 
     def _tell(self, what: EventType, name: str, data: Mapping[str, Any]) -> None:
+        if name in self._kept:
+            return  # it is told from where
         replay = self._replay
         replay.journal.put(replay.fact(name, orjson.dumps(data), what))
 

@@ -7,7 +7,9 @@ are wanted; the worker looks into these alone, and in them every dollar sign tha
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -59,7 +61,37 @@ async def revealed(config: dict[str, Any], places: Iterable[Place], reveal: Reve
     return config
 
 
-def _at(value: Any, place: Place) -> Any:
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A config whose secrets are sealed: as a worker was given it.
+
+    Args:
+        config: with `${secrets.NAME}` where secrets are wanted.
+        places: where that is.
+        more: what else whoever asked for it says, outside of the config.
+    """
+
+    config: dict[str, Any]
+    places: Sequence[Place] = ()
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    def part(self, *path: str | int) -> Given:
+        """What stands there, as a config of its own."""
+        places = [place[len(path) :] for place in self.places if place[: len(path)] == list(path)]
+        return Given(_at(self.config, path), places)
+
+    def input(self) -> dict[str, Any]:
+        """The same as the input of a task that does a work node."""
+        parts = {"config": self.config, "secrets": list(self.places), "more": dict(self.more)}
+        return {name: value for name, value in parts.items() if value or name == "config"}
+
+    async def opened(self, reveal: Reveal) -> dict[str, Any]:
+        """The config with secrets in clear, for whoever is about to use them."""
+        config = deepcopy(self.config)
+        return await revealed(config, self.places, reveal) if self.places else config
+
+
+def _at(value: Any, place: Sequence[str | int]) -> Any:
     for part in place:
         value = value[part]
     return value

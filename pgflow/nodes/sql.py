@@ -16,7 +16,6 @@ from pydantic import Field, JsonValue
 from pgflow.db.failures import is_conflict, is_outage
 from pgflow.errors import Fatal, PgflowError
 from pgflow.graph.document import Problem, Seconds
-from pgflow.nodes import connections
 from pgflow.nodes.base import Config, Desk, Work
 
 MOST_ROWS = 100_000
@@ -93,9 +92,7 @@ class Sql(Work[SqlConfig]):
             raise Fatal("`query` holds an expression; write $1, and the expression into `parameters`")
         parameters = [_sent(value) for value in config.parameters]
         try:
-            async with connections.opened(
-                config.connection, desk.settings, config.timeout, write=config.write
-            ) as connection:
+            async with desk.connections().opened(config.connection, config.timeout, write=config.write) as connection:
                 if config.write:
                     return await _written(connection, config, parameters)
                 return await _read(connection, config, parameters)
@@ -107,17 +104,21 @@ async def _read(connection: psycopg.AsyncConnection[Any], config: SqlConfig, par
     cursor = psycopg.AsyncRawServerCursor(connection, "pgflow", scrollable=False)
     try:
         await cursor.execute(config.query, parameters)
-        return _given(config, _columns(cursor.description), await cursor.fetchmany(config.limit + 1), None)
-    finally:  # in this order neither has anything to wait for, so that nobody is interrupted in it
+        columns, rows = _columns(cursor.description), await cursor.fetchmany(config.limit + 1)
+        await cursor.close()
+    except BaseException:  # in this order neither has anything to wait for, so that nobody is interrupted in it
         await connection.close()
         await cursor.close()
+        raise
+    return _given(config, columns, rows, None)
 
 
 async def _written(
     connection: psycopg.AsyncConnection[Any], config: SqlConfig, parameters: list[Any]
 ) -> dict[str, Any]:
     async with psycopg.AsyncRawCursor(connection) as cursor:
-        await cursor.execute(config.query, parameters, prepare=True)  # what is prepared is one statement
+        async with connection.pipeline():  # what is sent in one is a single statement, with parameters or without
+            await cursor.execute(config.query, parameters)
         if cursor.description is None:
             return _given(config, [], [], max(0, cursor.rowcount))
         return _given(config, _columns(cursor.description), await cursor.fetchmany(config.limit + 1), cursor.rowcount)

@@ -35,7 +35,8 @@ class Switch(Flow[SwitchConfig]):
     def branches(self, config: Mapping[str, Any]) -> Sequence[str]:
         """The cases, and the default."""
         cases, default = config.get("cases"), config.get("default")
-        return [*(cases if isinstance(cases, Mapping) else ()), *([default] if isinstance(default, str) else [])]
+        found = [*(cases if isinstance(cases, Mapping) else ()), *([default] if isinstance(default, str) else [])]
+        return list(dict.fromkeys(found))  # a default may be one of the cases
 
     def branch(self, output: Any) -> str | None:
         """The one that was found."""

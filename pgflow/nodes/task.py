@@ -24,7 +24,10 @@ class TaskNode(Flow[TaskConfig]):
 
     name: ClassVar = "task"
     title: ClassVar = "Task"
-    description: ClassVar = "Has a registered Python task done by a worker that has its code."
+    description: ClassVar = (
+        "Has a registered Python task done by a worker that has its code. It waits in the node's `queue`; without one "
+        "in the task's own, and without that in the workflow's."
+    )
     group: ClassVar = "Work"
     config: ClassVar = TaskConfig
     example: ClassVar = {"type": "task", "config": {"task": "reports.publish", "input": {"day": "${input.day}"}}}

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import orjson
 from pydantic import Field, JsonValue, field_validator
 
 from pgflow.errors import ArgumentError, Fatal
-from pgflow.graph.document import Seconds
+from pgflow.graph.document import Problem, Seconds
 from pgflow.nodes.base import Config, Desk, Work
-from pgflow.nodes.calling import call, check, parsed, without
+from pgflow.nodes.calling import call, check, parsed, url_problems, without
 from pgflow.signature import sign
 
 RESERVED = ("webhook-id", "webhook-timestamp", "webhook-signature", "content-type")
@@ -57,6 +58,10 @@ class Webhook(Work[WebhookConfig]):
             "secret": "${secrets.SHOP_KEY}",
         },
     }
+
+    def problems(self, config: Mapping[str, Any]) -> list[Problem]:
+        """With a URL that nobody could call."""
+        return super().problems(config) + url_problems(config)
 
     async def work(self, desk: Desk, config: WebhookConfig) -> Any:
         """Sign and send."""

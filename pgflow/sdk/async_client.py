@@ -26,6 +26,7 @@ from pgflow.sdk.client import Client, Tasks
 from pgflow.sdk.event_verbs import EventKey
 from pgflow.sdk.foreign import async_connection
 from pgflow.sdk.registries import AsyncRegistries
+from pgflow.sdk.run_control import AsyncRuns
 from pgflow.sdk.task import Key, Task
 from pgflow.sdk.verbs import Handle, Rest, Steps
 
@@ -33,7 +34,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class AsyncClient(AsyncRegistries):
+class AsyncClient(AsyncRegistries, AsyncRuns):
     """Talks to the engine from async code: `Client` with every verb awaited.
 
     Example:
@@ -158,25 +159,6 @@ class AsyncClient(AsyncRegistries):
 
     async def resume(self, *runs: Handle[Any] | int) -> list[int]:
         return await self._drive(run_verbs.resume(runs, actor=self._actor))
-
-    async def rerun(
-        self,
-        run: Handle[Any] | int,
-        *,
-        set: Mapping[str, Any] | None = None,  # noqa: A002 (as on the command line)
-        input: Mapping[str, Any] | None = None,
-    ) -> Handle[Any]:
-        return await self._drive(run_verbs.fork(run, None, set, input, self._tasks, actor=self._actor))
-
-    async def fork(
-        self,
-        run: Handle[Any] | int,
-        *,
-        from_step: str,
-        set: Mapping[str, Any] | None = None,  # noqa: A002 (as on the command line)
-        input: Mapping[str, Any] | None = None,
-    ) -> Handle[Any]:
-        return await self._drive(run_verbs.fork(run, from_step, set, input, self._tasks, actor=self._actor))
 
     async def recorded(self, run: Handle[Any] | int) -> Recorded:
         return await self._drive(run_verbs.recorded(run))

@@ -24,6 +24,7 @@ from pgflow.sdk.checking import Recorded
 from pgflow.sdk.event_verbs import EventKey
 from pgflow.sdk.foreign import sync_connection
 from pgflow.sdk.registries import Registries
+from pgflow.sdk.run_control import Runs
 from pgflow.sdk.task import Key, Task
 from pgflow.sdk.verbs import Handle, Rest, Steps
 
@@ -32,7 +33,7 @@ R = TypeVar("R")
 Tasks = Mapping[str, Task[..., Any]]
 
 
-class Client(Registries):
+class Client(Registries, Runs):
     """Talks to the engine from sync code. Thread-safe; one a process is enough.
 
     Example:
@@ -234,51 +235,6 @@ class Client(Registries):
             NotFound: there is no such run or task.
         """
         return self._drive(run_verbs.resume(runs, actor=self._actor))
-
-    def rerun(
-        self,
-        run: Handle[Any] | int,
-        *,
-        set: Mapping[str, Any] | None = None,  # noqa: A002 (as on the command line)
-        input: Mapping[str, Any] | None = None,
-    ) -> Handle[Any]:
-        """Start a new run like this one: name, input, queue, priority, retry policy, time-out, slot and tags.
-
-        Args:
-            run: the old one, or a task of one.
-            set: changes to its input by path, as in `{"input.order.amount": 5}`.
-            input: another input: all arguments by name.
-
-        Raises:
-            NotFound: there is no such run.
-            ArgumentError: a path leads nowhere, or the arguments do not fit.
-        """
-        return self._drive(run_verbs.fork(run, None, set, input, self._tasks, actor=self._actor))
-
-    def fork(
-        self,
-        run: Handle[Any] | int,
-        *,
-        from_step: str,
-        set: Mapping[str, Any] | None = None,  # noqa: A002 (as on the command line)
-        input: Mapping[str, Any] | None = None,
-    ) -> Handle[Any]:
-        """Start a new run that takes over what this one had recorded before a step, and does that step anew.
-
-        Children that were spawned before and have ended are taken over with their results; what undid the old run
-        (`ctx.compensate`) is not.
-
-        Args:
-            run: the old one, whatever state it is in; or a workflow in it.
-            from_step: what the step is recorded under, as in `charge` or `charge#2`; or a child's name in it.
-            set: changes to its input by path, as in `{"input.order.amount": 5}`.
-            input: another input: all arguments by name.
-
-        Raises:
-            NotFound: there is no such run, or it has recorded no such step.
-            ArgumentError: a path leads nowhere, or the arguments do not fit.
-        """
-        return self._drive(run_verbs.fork(run, from_step, set, input, self._tasks, actor=self._actor))
 
     def recorded(self, run: Handle[Any] | int) -> Recorded:
         """All that a rehearsal of a workflow against other code needs: see `pgflow.sdk.checking.Checker`.

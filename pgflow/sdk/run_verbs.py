@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import orjson
 
 from pgflow.codec import encode
-from pgflow.engine import emissions, inspection, runs, workflows
+from pgflow.engine import definitions, emissions, runs, workflows
 from pgflow.engine.enqueue import BULKY
 from pgflow.errors import ArgumentError, NotFound
 from pgflow.sdk.base_context import check_signal
@@ -17,6 +18,10 @@ from pgflow.sdk.environment import check_sent, the_run
 from pgflow.sdk.forking import Taken, edited, taken_over
 from pgflow.sdk.task import Key, Task
 from pgflow.sdk.verbs import MAX_ROUNDS, Handle, Rest, Steps, find, show
+
+Version = int | Literal["same", "newest"]
+MOST_NAMED = 50
+"""Of the nodes that a new run begins from, so many are told."""
 
 
 def id_of(run: int | Handle[Any]) -> int:
@@ -82,39 +87,77 @@ def resume(given: tuple[int | Handle[Any], ...], *, actor: str | None) -> Steps[
     return [task.task_id for task in found if task.task_id in resumed]
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a new run is to be like, beside the old one.
+
+    Attributes:
+        step: the step of a workflow in code, or the node of a graph, that it begins from.
+        nodes: the nodes of a graph that it begins from; if none, those that failed.
+        whole: from its beginning, also what did not fail.
+        version: of a graph: which version it follows.
+        set: changes to the input, by path.
+        input: another input.
+    """
+
+    step: str | None = None
+    nodes: str | Sequence[str] | None = None
+    whole: bool = False
+    version: Version | None = None
+    set: Mapping[str, Any] | None = None
+    input: Mapping[str, Any] | None = None
+
+    @property
+    def chosen(self) -> list[str]:
+        """The nodes that are named."""
+        nodes = [self.nodes] if isinstance(self.nodes, str) else [*(self.nodes or ())]
+        return list(dict.fromkeys([*nodes, *([self.step] if self.step is not None else [])]))
+
+
 def fork(
-    run: int | Handle[Any], step: str | None, changes: Mapping[str, Any] | None, input: Mapping[str, Any] | None,
-    tasks: Mapping[str, Task[..., Any]], *, actor: str | None,
-) -> Steps[Handle[Any]]:  # fmt: skip
-    """Start a run like this one; with a step, from what it had recorded before that. One statement writes it all."""
-    if changes and input is not None:
+    run: int | Handle[Any], asked: Asked, tasks: Mapping[str, Task[..., Any]], *, actor: str | None
+) -> Steps[Handle[Any]]:
+    """Start a run like this one, which keeps some of what it has recorded. One statement writes it all."""
+    if asked.set and asked.input is not None:
         raise ArgumentError("set and input exclude each other")
     (found,) = yield from find([id_of(run)])
-    old = yield inspection.task(found.root_id, found.task_id)
-    if old is None:
-        old = yield inspection.task(found.root_id, found.task_id)  # it was just moving from one place to another
-    if old is None:
-        raise NotFound(f"task {found.task_id} is moving; look again")
+    old = yield from show(found.task_id)
+    latest: definitions.Latest | None = yield definitions.latest(old["name"])
+    graph = latest is not None and latest.kind == "graph"
+    if not graph and (asked.nodes or asked.version is not None):
+        raise ArgumentError(
+            f"{old['name']} is no graph: it has neither nodes nor versions to choose from",
+            hint="`pgflow run fork` begins from a step",
+        )
     taken = Taken()
-    if step is not None:
+    if asked.step is not None and not graph:
         histories = yield workflows.history([(found.root_id, found.task_id)])
-        taken = taken_over(histories.get(found.task_id, []), step)
-    arguments = edited(old["input"] if taken.input is None else taken.input, changes or {})
-    if input is not None:
-        arguments = dict(input)
+        taken = taken_over(histories.get(found.task_id, []), asked.step)
+    before = old["input"] if taken.input is None else taken.input
+    arguments = edited(before, asked.set or {}) if asked.input is None else dict(asked.input)
     text = encode(arguments)
     task = tasks.get(old["name"])
     if task is not None:
         task.signature.decode_arguments(orjson.loads(text))
-    names: dict[str, Any] = {"set": changes or ({"input": input} if input is not None else None)}
-    if step is not None:
+    names: dict[str, Any] = {"set": asked.set or ({"input": asked.input} if asked.input is not None else None)}
+    copy = runs.Copy(found.root_id, found.task_id, text, len(text) if len(text) > BULKY else None, b"")
+    if graph:
+        from pgflow.sdk import graph_verbs  # what reads definitions takes a while to import
+
+        at, chosen = (found.root_id, found.task_id), asked.chosen
+        fresh = yield from graph_verbs.renewed(
+            old["name"], at, before, orjson.loads(text), chosen, asked.whole, asked.version
+        )
+        copy = copy._replace(facts=fresh.facts)
+        if fresh.renewal is not None:
+            kept, anew = fresh.renewal.kept, fresh.renewal.anew
+            names |= {"nodes": (chosen or anew)[:MOST_NAMED], "kept": len(kept), "anew": len(anew)}
+            copy = copy._replace(events=fresh.renewal.events, children=fresh.renewal.children)
+    elif asked.step is not None:
         names["since"] = yield emissions.since(found.root_id)  # what its original could have had, it may, too
-    data = encode({"from": found.task_id, "step": step} | {name: said for name, said in names.items() if said})
-    size = len(text) if len(text) > BULKY else None
-    copy = runs.Copy(
-        found.root_id, found.task_id, text, size, data, taken.prefix, taken.events, taken.children
-    )  # fmt: skip
-    id = yield runs.fork(copy, actor=actor)
+        copy = copy._replace(prefix=taken.prefix, events=taken.events, children=taken.children)
+    told = {"from": found.task_id, "step": asked.step} | {name: said for name, said in names.items() if said}
+    id = yield runs.fork(copy._replace(data=encode(told)), actor=actor)
     if id is None:
         raise NotFound(f"there is no task {found.task_id} any more", hint="its history was dropped just now")
     return Handle(id)

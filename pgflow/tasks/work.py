@@ -8,12 +8,13 @@ from pydantic import ValidationError
 
 from pgflow.engine.facts import Progress, tell_progress
 from pgflow.errors import ArgumentError, Fatal
-from pgflow.nodes.base import Desk, Work
+from pgflow.nodes.base import Desk, Durable, Work
 from pgflow.nodes.kit import node_types
 from pgflow.nodes.running import problems
-from pgflow.nodes.secrets import revealed
+from pgflow.nodes.secrets import Given, revealed
 from pgflow.sdk.app import App
 from pgflow.sdk.attempt import CELL, current
+from pgflow.sdk.context import Context
 
 if TYPE_CHECKING:
     from pgflow.tasks import OwnTasks
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 def register(app: App, own: OwnTasks) -> None:
     """Enter a task for each work node type."""
     for kind in node_types().values():
-        if isinstance(kind, Work):
+        if isinstance(kind, Durable):
+            _enter_durable(app, own, kind)
+        elif isinstance(kind, Work):
             _enter(app, own, kind)
 
 
@@ -38,6 +41,25 @@ def _enter(app: App, own: OwnTasks, kind: Work[Any]) -> None:
         return await kind.work(_desk(own), made)
 
 
+def _enter_durable(app: App, own: OwnTasks, kind: Durable[Any]) -> None:
+    @app.workflow(name=kind.task, queue="default", timeout=kind.timeout, retry=kind.retry.policy())
+    async def conduct(
+        ctx: Context, config: dict[str, Any], secrets: list[list[str | int]] | None = None,
+        more: dict[str, Any] | None = None,
+    ) -> Any:  # fmt: skip
+        ctx._replay.rehearse = (
+            None  # what it asks for follows from its input and from what is recorded, beside each other
+        )
+
+        async def tell(progress: float | None = None, note: str | None = None) -> None:
+            ctx.heartbeat(progress, note)
+
+        desk = Desk(
+            own.settings, ctx.idempotency_key, ctx.attempt, own.outbound, own.connections, own.client, own.vault, tell
+        )
+        return await kind.conduct(ctx, desk, Given(config, secrets or (), more or {}))
+
+
 def _desk(own: OwnTasks) -> Desk:
     attempt = current()
     cell = CELL.get()
@@ -51,5 +73,6 @@ def _desk(own: OwnTasks) -> Desk:
         await own.run(tell_progress([Progress(task_id, epoch, b"null", progress, note)], worker_id))
 
     return Desk(
-        own.settings, attempt.idempotency_key, attempt.attempt, own.outbound, own.client, own.vault, tell
+        own.settings, attempt.idempotency_key, attempt.attempt, own.outbound, own.connections, own.client, own.vault,
+        tell,
     )  # fmt: skip

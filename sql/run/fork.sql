@@ -1,6 +1,7 @@
 -- Guarantees: a new run like the task given, with this input, whose history holds copies of these events and children of
--- it, all of which are final; and which names where it comes from. Children are copied as tasks that have their outcome.
--- What follows a generation's prefix in a key is the key in the new run. Returns its id.
+-- it, all of which are final, and these facts of its own; and which names where it comes from. Children are copied as
+-- tasks that have their outcome. What is told of nodes says from which run they are kept, and since when. What follows a
+-- generation's prefix in a key is the key in the new run. Returns its id.
 -- Index: task_pkey, event_pkey, outcome_pkey; the rest are inserts.
 with source as materialized (
     select t.*, n.new_id, n.now
@@ -19,10 +20,17 @@ with source as materialized (
 ), copied as (
     insert into pgflow.event (root_id, task_id, type, attempt, at, key, data)
     select s.new_id, s.new_id, e.type, e.attempt, case e.type when 'signal.received' then e.at else s.now end,
-           case e.type when 'signal.received' then e.key else substr(e.key, length(%(prefix)s::text) + 1) end, e.data
+           case e.type when 'signal.received' then e.key else substr(e.key, length(%(prefix)s::text) + 1) end,
+           case when e.type::text like 'node.%%' then jsonb_build_object('kept', s.id, 'at', e.at) || e.data
+                else e.data end
       from source s cross join unnest(%(events)s::bigint[]) with ordinality as a(id, ord) cross join lateral (
            select * from pgflow.event where root_id = s.root_id and id = a.id offset 0) e
      order by a.ord
+), known as (
+    insert into pgflow.event (root_id, task_id, type, attempt, at, key, data)
+    select s.new_id, s.new_id, 'step.completed', 1, s.now, k.key, k.data
+      from source s cross join rows from (unnest(%(keys)s::text[]), jsonb_array_elements(%(facts)s::jsonb))
+           as k(key, data)
 ), child as materialized (
     select nextval('pgflow.task_id_seq') as new_child, s.new_id, s.now, t.*
       from source s cross join (select unnest(%(children)s::bigint[]) as id order by 1) a cross join lateral (

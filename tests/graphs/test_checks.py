@@ -146,7 +146,7 @@ def test_what_is_no_definition_at_all_is_told_so(document: Any) -> None:
         (graph(a=None) | {"triggers": [{"crom": "@daily"}]}, "triggers[0]", "did you mean 'cron'?"),
         (graph(a=None) | {"triggers": [{"cron": "@daily", "every": "1h"}]}, "triggers[0]", "cron and every exclude"),
         (graph(a=None) | {"triggers": [{"every": "1h", "timezone": "Mars"}]}, "triggers[0].timezone", "Mars"),
-        (graph(a=None) | {"triggers": [{"every": "1h", "catch_up": 900}]}, "triggers[0].catch_up", "less than"),
+        (graph(a=None) | {"triggers": [{"every": "1h", "catch_up": 900}]}, "triggers[0].catch_up", "at most 100"),
         (
             graph(a=None) | {"triggers": [{"every": "1h", "input": {"a": "${trigger.fire}"}}]},
             "triggers[0].input.a",
@@ -398,3 +398,19 @@ def test_the_definitions_in_the_guide_are_valid() -> None:
         document = read(text).value
         assert problems(document) == []
         assert advised(document) == {}
+
+
+def test_signs_that_only_look_like_digits_do_no_harm() -> None:
+    assert told(graph(**{"\u00b2": {"type": "nop"}, "x": {"type": "nop"}}))
+
+
+def test_one_mistake_of_a_node_does_not_hide_those_in_its_config() -> None:
+    node = {"type": "http", "config": {"ur": "https://example.com"}, "retry": {"max_attempts": 0}, "timeout": "soon"}
+    asking = {"type": "approval", "config": {"title": "Well?"}, "trigger_rule": "one_sucess"}
+    edge = {"from": "ask", "to": "fetch", "branch": "accepted"}
+    found = told(graph(edge, fetch=node, ask=asking))
+    assert set(found) == {
+        "nodes.fetch.config.ur", "nodes.fetch.config.url", "nodes.fetch.retry.max_attempts", "nodes.fetch.timeout",
+        "nodes.ask.trigger_rule", "edges[0].branch",
+    }  # fmt: skip
+    assert found["edges[0].branch"] == "node ask has no branch 'accepted' -> there are: approved, expired, rejected"

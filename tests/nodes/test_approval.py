@@ -250,6 +250,8 @@ async def test_a_question_is_asked_once_whenever_the_worker_dies(graphs: Make, m
         await made.engine.client.approvals.decide(id, True, actor="ann")
         assert (await made.engine.result(run))["done"] == ["published by ann"]
         assert made.query("select count(*) from pgflow.approval where root_id = %s", run) == [(1,)]
+        told = "select count(*) from pgflow.event where root_id = %s and type::text = 'approval.requested'"
+        assert made.query(told, run) == [(1,)]
         if left > 0:  # there were fewer
             break
     assert 4 < commit < 29
@@ -317,3 +319,19 @@ def test_a_form_that_is_no_schema_is_a_problem_of_the_definition() -> None:
     found = Approval().problems({"title": "Well?", "form": form, "titel": 1})
     assert {one.path for one in found} == {"titel", "form.properties.a.type", "form.properties.b.minimum"}
     assert [one.path for one in Approval().problems({"title": "Well?", "form": "x"})] == ["form"]
+
+
+async def test_what_was_decided_is_still_so_when_another_worker_goes_on(graphs: Make) -> None:
+    """How it came to the decision is recorded too, and is not demanded of the replay."""
+    made = graphs()
+    nodes = {"ask": {"type": "approval", "config": {"title": "May we?"}}, "rest": {"type": "signal"}}
+    run = await made.start(
+        {"nodes": nodes, "edges": [{"from": "ask", "to": "rest"}], "output": "${nodes.ask.output.by}"}
+    )
+    await made.engine.settle()
+    (one,) = await made.engine.client.approvals.list(run=run)
+    await made.engine.client.approvals.decide(one.id, True, actor="ann")
+    await made.engine.settle()
+    await made.engine.kill()
+    await made.engine.client.signal(run, "rest")
+    assert await made.engine.result(run) == "ann"

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import psycopg
 import pytest
 
 from pgflow.config import Settings
+from pgflow.db.statements import statement
 from pgflow.engine import secrets
 from pgflow.errors import TaskFailed
+from pgflow.nodes import connections
 from pgflow.nodes.connections import named
 from pgflow.nodes.sql import Sql
 from pgflow.sealing import Keyring, new_key
@@ -248,3 +251,101 @@ async def _sleeping(made: Graphs, url: str, wanted: int) -> None:
                 if row == (wanted,):
                     return
                 await asyncio.sleep(0.01)
+
+
+async def test_a_node_that_writes_says_one_statement(graphs: Make, warehouse: str) -> None:
+    made = graphs(sql_writable=["warehouse"])
+    with pytest.raises(TaskFailed, match="multiple commands"):
+        await made.one(node("delete from sales where id = 1; delete from sales", write=True))
+    assert count(warehouse) == 5
+
+
+def chain(*nodes: dict[str, Any]) -> dict[str, Any]:
+    """One node after the other; gives what each gave."""
+    names = [f"n{number}" for number in range(len(nodes))]
+    edges = [{"from": before, "to": after} for before, after in pairwise(names)]
+    output = [f"${{nodes.{name}.output.rows[0].it}}" for name in names]
+    return {"nodes": dict(zip(names, nodes, strict=True)), "edges": edges, "output": output}
+
+
+PID = "select pg_backend_pid() as it"
+
+
+async def test_a_connection_is_kept_from_one_node_to_the_next(graphs: Make, warehouse: str) -> None:
+    made = graphs(sql_writable=["warehouse"])
+    pids = await made.run(chain(node(PID), node(PID), node(PID, write=True), node(PID)))
+    assert len(set(pids)) == 1
+
+
+async def test_what_a_node_leaves_in_its_session_is_not_seen_by_the_next(graphs: Make, warehouse: str) -> None:
+    made = graphs(sql_writable=["warehouse"])
+    left = (
+        "select set_config('search_path', 'elsewhere', false) as it",
+        "select pg_advisory_lock(5)::text as it",
+        "create temp table mine (id int)",
+        "set statement_timeout = 1",
+        "set default_transaction_read_only = on",
+    )
+    for query in left:
+        document = chain(node(PID), node(query, write=True), node(PID))
+        document["output"] = [document["output"][0], document["output"][2]]
+        first, last = await made.run(document)
+        assert first == last
+    seen = """select current_setting('search_path') || coalesce(to_regclass('mine')::text, '') || (
+        select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid())
+        || current_setting('default_transaction_read_only') as it, pg_sleep(0.01)::text as slept"""
+    assert (await made.run(chain(node(seen))))[0] == '"$user", public0off'
+
+
+async def test_a_kept_connection_that_the_server_has_closed_is_replaced(graphs: Make, warehouse: str) -> None:
+    made = graphs()
+    (pid,) = await made.run(chain(node(PID)))
+    with psycopg.connect(warehouse, autocommit=True) as connection:
+        connection.execute("select pg_terminate_backend(%s, 5000)", (pid,))
+    (other,) = await made.run(chain(node(PID)))
+    assert other != pid
+    assert made.query("select attempt from pgflow.outcome where task_id <> root_id") == [(1,), (1,)]
+
+
+async def test_what_is_committed_stays_done_when_its_connection_is_lost_then(
+    graphs: Make, warehouse: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killing = "select pg_terminate_backend(pg_backend_pid())"
+    monkeypatch.setattr(
+        connections, "statement", lambda name, *more: killing if name == "connection/reset" else statement(name, *more)
+    )
+    made = graphs(sql_writable=["warehouse"])
+    given = await made.one(node("insert into sales (id) values (9)", write=True))
+    assert given["count"] == 1
+    assert count(warehouse) == 6
+    assert made.query("select attempt from pgflow.outcome where task_id <> root_id") == [(1,)]
+    assert (await made.one(node("select count(*) as n from sales")))["rows"] == [{"n": 6}]
+
+
+async def test_a_connection_that_nobody_uses_is_closed(
+    graphs: Make, warehouse: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pgflow.nodes.connections.IDLE", 0.05)
+    await graphs().run(chain(node(PID)))
+    async with asyncio.timeout(20):
+        while open_ones(warehouse):
+            await asyncio.sleep(0.01)
+
+
+async def test_many_nodes_share_a_few_connections(
+    graphs: Make, warehouse: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pgflow.nodes.connections.AT_ONCE", 2)
+    nodes = {f"n{number}": node("select pg_backend_pid() as it, pg_sleep(0.02)::text") for number in range(12)}
+    found = await graphs().run({"nodes": nodes, "output": [f"${{nodes.{name}.output.rows[0].it}}" for name in nodes]})
+    assert len(set(found)) == 2 == open_ones(warehouse)
+
+
+def open_ones(url: str) -> int:
+    """How many connections of nodes there are."""
+    query = (
+        "select count(*) from pg_stat_activity where application_name = 'pgflow sql' and datname = current_database()"
+    )
+    with psycopg.connect(url) as connection:
+        (found,) = connection.execute(query).fetchone() or (0,)
+        return int(found)
