@@ -85,6 +85,10 @@ TARGETS = (
     Target("graph", "the same with tasks as nodes", "detail.tasks_s", "≤ 0.5", _most(0.5), "s"),
     Target("graph", "100 runs of 20 nodes at once", "detail.at_once_nodes_per_s", "≥ 5,000", _least(5_000), "nodes/s"),
     Target("graph", "5,000 nodes begun", "detail.all_begun_s", "≤ 1", _most(1), "s"),
+    Target("api", "starts a second, one process", "figure", "≥ 1,500", _least(1_500), "requests/s"),
+    Target("api", "the same, 32 connections: p99", "detail.starts.ms.p99", "≤ 100", _most(100), "ms"),
+    Target("api", "lists among 5,000,000 runs, the slowest filter's p99", "detail.lists_p99_ms", "≤ 20", _most(20),
+           "ms"),
     Target("events", "missed, doubled or out of order", "detail.lost", "0", _most(0)),
 )  # fmt: skip
 

@@ -11,7 +11,7 @@ create table pgflow.approval (
     description  text,
     form         jsonb       not null default '{}',             -- a JSON Schema of what is filled in
     assignees    text[]      not null default '{}',             -- who may decide; nobody in it: anybody
-    escalations  jsonb       not null default '[]',             -- [{"at", "assignees"}]: who else may, from when on
+    escalations  jsonb       not null default '[]',             -- [{"at", "assignees", "told"}]: who else may, when
     asked_at     timestamptz not null,
     due_at       timestamptz,                                   -- decided before then, or not at all
     state        text        not null default 'pending' check (state in ('pending', 'approved', 'rejected', 'expired')),

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from pgflow.sdk.client import Client
     from pgflow.sdk.context import Child, Context
     from pgflow.sdk.op import Op
+    from pgflow.sdk.remote.async_client import AsyncRemoteClient
+    from pgflow.sdk.remote.client import RemoteClient
     from pgflow.sdk.secret import secret
     from pgflow.sdk.step import Step, step
     from pgflow.sdk.sync_context import SyncChild, SyncContext
@@ -41,6 +43,7 @@ __all__ = [
     "NO_RETRY",
     "App",
     "AsyncClient",
+    "AsyncRemoteClient",
     "AsyncWorkflows",
     "Attempt",
     "Child",
@@ -53,6 +56,7 @@ __all__ = [
     "Op",
     "PgflowError",
     "Priority",
+    "RemoteClient",
     "RetryLater",
     "RetryPolicy",
     "State",
@@ -83,6 +87,8 @@ _HOMES = {
     "pgflow.sdk.client": ("Client",),
     "pgflow.sdk.context": ("Child", "Context"),
     "pgflow.sdk.op": ("Op",),
+    "pgflow.sdk.remote.async_client": ("AsyncRemoteClient",),
+    "pgflow.sdk.remote.client": ("RemoteClient",),
     "pgflow.sdk.secret": ("secret",),
     "pgflow.sdk.step": ("Step", "step"),
     "pgflow.sdk.sync_context": ("SyncChild", "SyncContext"),

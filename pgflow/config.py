@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 
+from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -70,7 +73,45 @@ class Settings(BaseSettings):
     public_url: str | None = None
     """Where people reach this engine's pages; what links in alerts begin with."""
 
-    @field_validator("redis_url", "secret_keys", "outbound_allow", "outbound_ports", "sql_writable", mode="before")
+    api_url: str | None = None
+    """Where the REST API is, for `RemoteClient`."""
+    token: str | None = Field(default=None, repr=False)
+    """The API token that `RemoteClient` sends."""
+
+    api_connections: int = Field(default=8, ge=1, le=200)
+    """Connections to the database of one API process."""
+    api_body_limit: int = Field(default=1024 * 1024, ge=1024, le=256 * 1024 * 1024)
+    """The largest body of a request, in bytes."""
+    api_rate: str = "300/second"
+    """How many requests one token or user may make, in all API processes together."""
+    api_address_rate: str = "600/second"
+    """How many requests may come from one address."""
+    api_login_rate: str = "10/minute"
+    """How many failed attempts to get in may come from one address."""
+    api_proxies: Annotated[list[str], NoDecode] = Field(default_factory=list)
+    """Networks of proxies before the API, comma-separated: what they say of whom they ask for is believed."""
+    api_session: float = Field(default=12 * 3600.0, ge=60, le=90 * 86400)
+    """How long somebody stays signed in to the dashboard."""
+    oidc_issuer: str | None = None
+    """The OpenID Connect provider through which people may sign in to the dashboard."""
+    oidc_client_id: str | None = None
+    """What we are called there."""
+    oidc_client_secret: str | None = Field(default=None, repr=False)
+    """Our password there."""
+    oidc_claim: str = "email"
+    """By which of the provider's claims a user is found the first time."""
+    api_streams: int = Field(default=1000, ge=1, le=100_000)
+    """How many streams of events one API process keeps open."""
+    api_streams_each: int = Field(default=50, ge=1, le=100_000)
+    """How many of those one token or user may have."""
+    api_stream_lifetime: float = Field(default=900.0, ge=1, le=86400)
+    """After how long a stream ends, and its client comes back."""
+    api_metrics_open: bool = False
+    """`/metrics` is given to whoever reaches the API, without a token."""
+
+    @field_validator(
+        "redis_url", "secret_keys", "outbound_allow", "outbound_ports", "sql_writable", "api_proxies", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
@@ -138,3 +179,17 @@ def with_dev_key(settings: Settings) -> Settings:
     if settings.secret_keys or settings.secret_keys_file is not None or not KEYS_FILE.is_file():
         return settings
     return settings.model_copy(update={"secret_keys_file": KEYS_FILE.absolute()})
+
+
+def env_file() -> Mapping[str, str | None]:
+    """What the `.env` here says, whoever it is for; read again when it has changed."""
+    file = Path(".env")
+    try:
+        return _read_env_file(file.absolute(), file.stat().st_mtime_ns)
+    except OSError:
+        return {}
+
+
+@lru_cache(1)
+def _read_env_file(file: Path, _: int) -> Mapping[str, str | None]:
+    return dotenv_values(file, interpolate=False)

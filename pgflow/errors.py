@@ -31,6 +31,10 @@ class DatabaseUnavailable(PgflowError):
     """The database could not be reached, or was lost midway."""
 
 
+class ApiUnavailable(PgflowError):
+    """The REST API could not be reached, or could not answer now. Raised by the remote clients."""
+
+
 class SchemaError(PgflowError):
     """The schema is missing, behind, or newer than this version of pgflow."""
 

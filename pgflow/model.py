@@ -64,6 +64,8 @@ class EventType(StrEnum):
     NODE_COMPLETED = "node.completed"
     NODE_FAILED = "node.failed"
     NODE_SKIPPED = "node.skipped"
+    APPROVAL_REQUESTED = "approval.requested"
+    APPROVAL_ESCALATED = "approval.escalated"
 
 
 NODE_EVENTS = frozenset({t for t in EventType if t.value.startswith("node.")})

@@ -9,7 +9,7 @@ from bench.ground import Ground
 from bench.result import Result
 
 LANES = ("drain", "enqueue", "latency", "held-snapshot", "depth", "recovery", "idle", "keyed", "steps", "fanout",
-         "sleepers", "replay", "timers", "events", "graph")  # fmt: skip
+         "sleepers", "replay", "timers", "events", "graph", "api")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

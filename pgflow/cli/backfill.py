@@ -64,7 +64,7 @@ def backfill(name: str, start: str, end: str | None, wait: bool, yes: bool) -> N
 
 
 def _wait(client: Client, handle: Handle[Any]) -> dict[str, int]:
-    with _bar() as move:
+    with bar() as move:
         while True:
             try:
                 result: dict[str, int] = client.result(handle, timeout=_LOOK)
@@ -76,7 +76,7 @@ def _wait(client: Client, handle: Handle[Any]) -> dict[str, int]:
 
 
 @contextmanager
-def _bar() -> Iterator[Callable[[float, str], None]]:
+def bar() -> Iterator[Callable[[float, str], None]]:
     """A bar to move, for whoever watches."""
     if output.wants_json() or not output.is_watched():
         yield lambda done, note: None  # noqa: ARG005 (nobody watches)

@@ -11,18 +11,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import psycopg
 
 from pgflow import config, logs
+from pgflow.cli.dev_definitions import Definitions
 from pgflow.cli.keys import listening
 from pgflow.config import Settings
 from pgflow.db import connect, migrations
 from pgflow.db.call import Session
+from pgflow.db.statements import statement
 from pgflow.embedded import EmbeddedPostgres, EmbeddedValkey
 from pgflow.engine import inspection
 from pgflow.engine.enqueue import Request, Spec, enqueue
 from pgflow.errors import EmbeddedError
 from pgflow.runtime.child import Child
 from pgflow.runtime.supervisor import Plan, Supervisor
+from pgflow.sdk import loading
 from pgflow.sealing import new_key
 
 STATE = Path(".pgflow")
@@ -48,9 +52,21 @@ def _database(settings: Settings, port: int | None) -> Iterator[Settings]:
         file.write_text(server.url)
         _make_key(STATE / config.KEYS_FILE.name)
         try:
-            yield config.with_dev_key(settings.model_copy(update={"database_url": server.url}))
+            yield _with_scratch(
+                config.with_dev_key(settings.model_copy(update={"database_url": server.url})), server.url
+            )
         finally:
             file.unlink(missing_ok=True)
+
+
+def _with_scratch(settings: Settings, url: str) -> Settings:
+    """Have a second database beside the engine's, for `sql` nodes to play with: the connection `scratch`."""
+    if "PGFLOW_SQL_SCRATCH" in os.environ or "PGFLOW_SQL_SCRATCH" in config.env_file():
+        return settings
+    with psycopg.connect(url, autocommit=True) as connection, contextlib.suppress(psycopg.errors.DuplicateDatabase):
+        connection.execute(statement("connection/scratch"))
+    os.environ["PGFLOW_SQL_SCRATCH"] = f"{url.rpartition('/')[0]}/scratch"
+    return settings.model_copy(update={"sql_writable": [*settings.sql_writable, "scratch"]})
 
 
 def _make_key(file: Path) -> None:
@@ -81,6 +97,13 @@ def _redis(settings: Settings) -> Iterator[Settings]:
         yield settings.model_copy(update={"redis_url": [server.url]})
 
 
+def _api(settings: Settings, port: int) -> contextlib.AbstractContextManager[None]:
+    """The REST API; imported only when it is wanted."""
+    from pgflow.cli import dev_api
+
+    return dev_api.serving(settings, STATE, port, _say)
+
+
 def _start_demo(settings: Settings, name: str) -> None:
     """Start the demo run if this database has never seen a task."""
     with connect.open_sync(settings, "dev") as connection:
@@ -95,7 +118,7 @@ class _Screen:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._shown: list[str] = []
+        self._shown: list[str] | None = None
 
     def ready(self, child: Child) -> None:
         """Say which tasks there are, once and when they changed."""
@@ -108,7 +131,7 @@ class _Screen:
             _say("Try", f"pgflow run start {child.plain[-1]} --wait   (in another terminal, in this folder)")
 
 
-async def _serve(settings: Settings, plan: Plan, path: str, reload: bool) -> None:
+async def _serve(settings: Settings, plan: Plan, path: str, definitions: Definitions | None) -> None:
     screen = _Screen(plan)
     supervisor = Supervisor(settings, plan, screen.ready)
     supervisor.handle_signals()
@@ -120,7 +143,7 @@ async def _serve(settings: Settings, plan: Plan, path: str, reload: bool) -> Non
             child.kill()
 
     actions = {"k": kill, "r": supervisor.reload, "q": supervisor.stop}
-    watcher = asyncio.create_task(_watch(path, supervisor)) if reload else None
+    watcher = asyncio.create_task(_watch(path, supervisor, definitions)) if definitions is not None else None
     with listening(actions) as keys:
         if keys:
             _say("Keys", "k kill an executor and watch recovery · r reload · q or Ctrl-C quit")
@@ -131,15 +154,25 @@ async def _serve(settings: Settings, plan: Plan, path: str, reload: bool) -> Non
                 watcher.cancel()
 
 
-async def _watch(path: str, supervisor: Supervisor) -> None:
+async def _watch(path: str, supervisor: Supervisor, definitions: Definitions) -> None:
     try:
-        from watchfiles import PythonFilter, awatch
+        from watchfiles import Change, DefaultFilter, awatch
     except ImportError:
         _say("Reload", "off: the package watchfiles is not installed")
         return
-    async for _ in awatch(path, watch_filter=PythonFilter(), stop_event=None):
-        click.echo("  code changed; reloading")
-        supervisor.reload()
+    usual, endings = DefaultFilter(), {".py", *loading.WRITTEN}
+
+    def wanted(change: Change, file: str) -> bool:
+        return Path(file).suffix in endings and usual(change, file)
+
+    async for changes in awatch(path, watch_filter=wanted, stop_event=None):
+        suffixes = {Path(file).suffix for _, file in changes}
+        served = set(definitions.queues)
+        if suffixes & loading.WRITTEN:
+            await asyncio.to_thread(definitions.publish)
+        if ".py" in suffixes or served != definitions.queues:
+            click.echo("  code changed; reloading" if ".py" in suffixes else "  another queue to serve; reloading")
+            supervisor.reload()
 
 
 @click.command()
@@ -150,13 +183,20 @@ async def _watch(path: str, supervisor: Supervisor) -> None:
 @click.option("--port", type=click.IntRange(1, 65535), help="Port of the embedded Postgres; a free one unless given.")
 @click.option("--demo", metavar="TASK", help="Start this task when the database is fresh.")
 @click.option("--no-demo", is_flag=True, help="Start nothing, whatever --demo says.")
-@click.option("--no-reload", is_flag=True, help="Do not watch the code.")
+@click.option("--no-reload", is_flag=True, help="Do not watch the files.")
+@click.option("--api-port", default=8484, show_default=True, type=click.IntRange(1, 65535),
+              help="Port of the REST API; another one if it is taken.")  # fmt: skip
+@click.option("--no-api", is_flag=True, help="Serve no REST API.")
 def dev(
-    path: str, processes: int, concurrency: int, port: int | None, demo: str | None, no_demo: bool, no_reload: bool
-) -> None:
+    path: str, processes: int, concurrency: int, port: int | None, demo: str | None, no_demo: bool, no_reload: bool,
+    api_port: int, no_api: bool,
+) -> None:  # fmt: skip
     """Run everything for the apps found under PATH, and nothing needs to be set up.
 
-    Uses PGFLOW_DATABASE_URL (or DATABASE_URL) if set, else an embedded Postgres that keeps its data in .pgflow/.
+    Definitions of workflows that lie there, in YAML or JSON files, are published, and again whenever they change.
+
+    Uses PGFLOW_DATABASE_URL (or DATABASE_URL) if set, else an embedded Postgres that keeps its data in .pgflow/. That
+    has a second database, which `sql` nodes may read and write as the connection `scratch`.
     """
     # The leftovers of a `pgflow dev` that was killed must not be taken for a running one's.
     (STATE / config.URL_FILE.name).unlink(missing_ok=True)
@@ -173,6 +213,10 @@ def dev(
                        + (f" ({len(applied)} steps applied)" if applied else ""))  # fmt: skip
         if demo and not no_demo:
             _start_demo(settings, demo)
-        plan = Plan((path,), processes=processes, concurrency=concurrency, log_format="console", keep_going=True)
-        asyncio.run(_serve(settings, plan, path, not no_reload))
+        definitions = Definitions(settings, path, _say)
+        definitions.publish()
+        plan = Plan((path,), processes=processes, concurrency=concurrency, log_format="console", keep_going=True,
+                    besides=definitions.queues)  # fmt: skip
+        with contextlib.nullcontext() if no_api else _api(settings, api_port):
+            asyncio.run(_serve(settings, plan, path, None if no_reload else definitions))
     click.echo("  stopped; your data is kept")

@@ -73,7 +73,10 @@ def _words(kind: str, event: Mapping[str, Any], data: Mapping[str, Any]) -> Iter
             yield f"{data.get('reason')}: {_error(data) or ''}".rstrip(": ")
         case "workflow.forked":
             yield f"from {data.get('from')}" + (f" at {data['step']}" if data.get("step") else "")
+            yield f"nodes: {data['kept']} kept, {data['anew']} anew" if "kept" in data else None
             yield f"with {_short(data['set'])}" if data.get("set") else None
+        case "node.started" | "node.completed" | "node.failed" | "node.skipped":
+            yield from _of_node(kind, data)
         case "workflow.continued":
             yield f"with {_short(data.get('input'))}"
         case "workflow.finished":
@@ -86,6 +89,14 @@ def _words(kind: str, event: Mapping[str, Any], data: Mapping[str, Any]) -> Iter
             yield data.get("reason")
     if isinstance(data.get("due_at"), str):
         yield f"due {output.cell('', datetime.fromisoformat(data['due_at']))}"
+
+
+def _of_node(kind: str, data: Mapping[str, Any]) -> Iterator[str | None]:
+    yield data.get("state") if data.get("state") != kind.removeprefix("node.") else None
+    yield f"branch {data['branch']}" if data.get("branch") else None
+    yield _error(data.get("error"))
+    yield f"because of {data['because']}" if data.get("because") else None
+    yield f"kept from {data['kept']}" if data.get("kept") else None
 
 
 def _error(error: Any) -> str | None:

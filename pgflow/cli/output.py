@@ -270,3 +270,21 @@ def _expanded(found: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Non
 def _coloured(name: str, text: str) -> str:
     style = _STYLES.get(text) if name == "state" else None
     return text if style in {None, "dim"} else click.style(text, fg=style)
+
+
+def verdict(done_to: str, done: Sequence[str], asked: Sequence[str]) -> None:
+    """Say what was done to those that were asked for, and to which it could not be done.
+
+    Args:
+        done_to: `paused`, say.
+        done: the names of those that it was done to.
+        asked: those that were asked for.
+    """
+    left = [name for name in dict.fromkeys(asked) if name not in done]
+    if wants_json():
+        document({done_to: sorted(done), "left": left})
+        return
+    if done:
+        note(f"{done_to} {', '.join(sorted(done))}")
+    for name in left:
+        note(f"{name} was not to be {done_to}")

@@ -12,20 +12,20 @@ from typing import Any, NoReturn
 import click
 
 from pgflow import codec, config
-from pgflow.cli import connection, output, standing
+from pgflow.cli import connection, graph_state, output, standing
 from pgflow.cli.check import replay
 from pgflow.cli.failures import ExitCode
 from pgflow.cli.history import history
 from pgflow.cli.parameters import ID, LIMIT, PRIORITY, STATE, duration, instant, pair
 from pgflow.cli.steering import COMMANDS as STEERING
 from pgflow.cli.task import COLUMNS, list_tasks
-from pgflow.db.call import Session
-from pgflow.engine import diagnosis, runs
+from pgflow.engine import diagnosis
 from pgflow.engine.diagnosis import Registered
 from pgflow.engine.enqueue import Request, Spec
 from pgflow.errors import ArgumentError, NotFound, TaskCancelled, TaskFailed
 from pgflow.model import Priority, State
 from pgflow.sdk.client import Client
+from pgflow.sdk.registry.start import queue_of
 from pgflow.sdk.task import check_queue
 
 
@@ -77,10 +77,10 @@ def start(
     if queue is not None:
         check_queue(queue, "--queue")
     with connection.session("cli") as session:
-        queue = queue or _own_queue(session, name)
+        client = Client(config.load(), actor=connection.actor()).on(session.connection)
+        queue = queue or client._drive(queue_of(name))
         spec = Spec(name, queue, Priority[priority.upper()])
         asked = Request(spec, payload, key, delay, at, codec.encode(dict(tags)) if tags else None)
-        client = Client(config.load(), actor=connection.actor()).on(session.connection)
         (handle,) = client.enqueue_many([asked])
         crew = session.run(diagnosis.registered())
         warning = _unheard(crew, name, queue)
@@ -95,12 +95,6 @@ def start(
     else:
         click.echo(handle.id)
     return None
-
-
-def _own_queue(session: Session, name: str) -> str:
-    """The queue that a workflow's stored definition names."""
-    found = session.run(runs.definition(name))
-    return str((found["document"] or {}).get("queue") or "default") if found else "default"
 
 
 def _arguments(text: str) -> dict[str, Any]:
@@ -158,23 +152,27 @@ def list_(state: str | None, name: str | None, queue: str | None, limit: int, be
 def show(run_id: int) -> None:
     """Show a run.
 
-    What was asked for, where it is, how it ended, and its children.
+    What was asked for, where it is, how it ended, and its children; of a graph, what became of its nodes.
     """
     with connection.client() as client:
         shown = _root(client, run_id)
         children = [row for row in client.tasks(run_id=run_id, limit=101) if row["id"] != run_id]
         things = client.standing(run_id)
         told = client.state(run_id)
+        graph = graph_state.of(client, run_id)
     if output.wants_json():
         kept_by = [thing._asdict() for thing in things]
-        output.document({**shown, "told": told, "standing": kept_by, "children": children})
+        document = {**shown, "told": told, "standing": kept_by, "children": children}
+        output.document(document | ({} if graph is None else graph_state.document(graph)))
         return
     if told is not None:  # its own word for where it is, beside the engine's
         shown |= {"told": told["state"], "progress": told["progress"], "note": told["note"]}
     output.details(shown)
     for line in standing.lines(things, run_id, str(shown["state"])):
         click.echo(output.cell("", line))
-    if children:
+    if graph is not None:
+        graph_state.show(graph)
+    elif children:
         click.echo()
         output.rows(children, ("id", "parent_id", *COLUMNS[1:]), empty="")
 

@@ -233,7 +233,7 @@ def pause(names: tuple[str, ...]) -> None:
     Until they are resumed. What they have started goes on.
     """
     with connection.client() as client:
-        _tell("paused", client.schedules.pause(*names), names)
+        output.verdict("paused", client.schedules.pause(*names), names)
 
 
 @schedule.command()
@@ -244,7 +244,7 @@ def resume(names: tuple[str, ...]) -> None:
     From now on: what they passed over is not made up for. `pgflow schedule backfill` does that.
     """
     with connection.client() as client:
-        _tell("resumed", client.schedules.resume(*names), names)
+        output.verdict("resumed", client.schedules.resume(*names), names)
 
 
 @schedule.command()
@@ -255,18 +255,7 @@ def remove(names: tuple[str, ...]) -> None:
     Runs that they have started go on.
     """
     with connection.client() as client:
-        _tell("removed", client.schedules.remove(*names), names)
-
-
-def _tell(what: str, done: Sequence[str], wanted: Sequence[str]) -> None:
-    left = [name for name in dict.fromkeys(wanted) if name not in done]
-    if output.wants_json():
-        output.document({what: sorted(done), "left": left})
-        return
-    if done:
-        output.note(f"{what} {', '.join(sorted(done))}")
-    for name in left:
-        output.note(f"{name} was not to be {what}")
+        output.verdict("removed", client.schedules.remove(*names), names)
 
 
 @schedule.command()

@@ -13,7 +13,8 @@ from pgflow.model import State
 
 _WHAT = ("paused", "parked", "timer", "event", "child")
 _SIGNAL, _EVENT = "$signal:", "$event:"
-_GENERATION = re.compile(r"^\d+/")
+_GENERATION = re.compile(r"^\d+/|^\w+/(?=\$)")
+"""What a key begins with in a later generation, or within a node of a graph."""
 
 
 def lines(things: Sequence[Standing], run_id: int, state: str) -> Iterator[str]:

@@ -9,17 +9,34 @@ from typing import Any
 import click
 
 from pgflow.cli import connection, output
+from pgflow.cli.compare import compare
 from pgflow.cli.event import payload_of
 from pgflow.cli.parameters import ID, pair
 from pgflow.cli.task import cancel_all
+from pgflow.engine.definitions import MOST
 from pgflow.errors import ArgumentError
 from pgflow.sdk.client import Client
+from pgflow.sdk.run_verbs import Version
 from pgflow.sdk.task import Key
+
+
+def _version(text: str) -> Version:
+    if text in ("same", "newest"):
+        return text  # type: ignore[return-value]
+    if not text.isdecimal() or not 0 < int(text) <= MOST:
+        raise click.BadParameter(f"{text!r} is no version: same, newest or a number")
+    return int(text)
+
 
 _IDS = click.argument("run_ids", type=ID, nargs=-1, required=True, metavar="ID...")
 _SET = click.option(
     "--set", "changes", type=pair, multiple=True, metavar="PATH=VALUE",
     help="Change the input, as in input.order.amount=5; a value that is no JSON is a text. Repeat.",
+)  # fmt: skip
+_VERSION = click.option(
+    "--version", type=_version, metavar="VERSION",
+    help="Of a graph: which version it follows: same, newest or a number. Unless given the same if something is kept, "
+    "else the newest.",
 )  # fmt: skip
 
 
@@ -103,31 +120,49 @@ def _id(run: str) -> int:
 
 @click.command(cls=output.Command)
 @click.argument("run_id", type=ID, metavar="ID")
+@click.option("--from-node", "nodes", multiple=True, metavar="NODE", help="Of a graph: begin from this node. Repeat.")
+@click.option("--whole", is_flag=True, help="Of a graph: keep nothing, also of what did not fail.")
+@_VERSION
 @_SET
-def rerun(run_id: int, changes: Sequence[tuple[str, str]]) -> None:
-    """Start a run again from its beginning.
+def rerun(
+    run_id: int, nodes: Sequence[str], whole: bool, version: Version | None, changes: Sequence[tuple[str, str]]
+) -> None:
+    """Start a run again, as a new run of the same name, input and options.
 
-    As a new run of the same name, input and options. Prints its id.
+    A graph begins from the nodes that failed, or from those that are named, with all that is downstream of them; what
+    all other nodes came to is kept. If none failed, and all else, from the beginning. Prints the new run's id.
+
+    \b
+    Examples:
+      pgflow run rerun 42
+      pgflow run rerun 42 --from-node clean --version newest --set input.limit=10
     """
     with connection.client() as client:
-        _started(client.rerun(run_id, set=_values(changes) or None).id, run_id)
+        edits = _values(changes) or None
+        again = client.rerun(run_id, from_node=nodes or None, whole=whole, version=version, set=edits)
+        _started(again.id, run_id)
 
 
 @click.command(cls=output.Command)
 @click.argument("run_id", type=ID, metavar="ID")
-@click.option("--from-step", required=True, metavar="STEP", help="What it is recorded under, as in charge or charge#2.")
+@click.option(
+    "--from-step", required=True, metavar="STEP", help="What it is recorded under, as in charge or charge#2; or a node."
+)
+@_VERSION
 @_SET
-def fork(run_id: int, from_step: str, changes: Sequence[tuple[str, str]]) -> None:
-    """Start a new run from a step of a run.
+def fork(run_id: int, from_step: str, version: Version | None, changes: Sequence[tuple[str, str]]) -> None:
+    """Start a new run from a step of a run, or from a node of a graph.
 
-    It takes over what the run had recorded before that step, and does that step anew. Prints the new run's id.
+    It takes over what the run had recorded before that step, and does that step anew; of a graph, what is not
+    downstream of the node. Prints the new run's id.
 
     \b
     Example:
       pgflow run fork 42 --from-step charge --set input.amount=5
     """
     with connection.client() as client:
-        _started(client.fork(run_id, from_step=from_step, set=_values(changes) or None).id, run_id)
+        forked = client.fork(run_id, from_step=from_step, version=version, set=_values(changes) or None)
+        _started(forked.id, run_id)
 
 
 def _values(changes: Sequence[tuple[str, str]]) -> dict[str, Any]:
@@ -148,4 +183,4 @@ def _started(id: int, old: int) -> None:
         click.echo(id)
 
 
-COMMANDS = (cancel, pause, resume, signal, rerun, fork)
+COMMANDS = (cancel, pause, resume, signal, rerun, fork, compare)

@@ -218,7 +218,7 @@ def pause(names: tuple[str, ...]) -> None:
     Senders of webhooks are told to come again. What was received already is started all the same.
     """
     with connection.client() as client:
-        _tell("paused", client.triggers.pause(*names), names)
+        output.verdict("paused", client.triggers.pause(*names), names)
 
 
 @trigger.command()
@@ -226,7 +226,7 @@ def pause(names: tuple[str, ...]) -> None:
 def resume(names: tuple[str, ...]) -> None:
     """Let triggers start runs again."""
     with connection.client() as client:
-        _tell("resumed", client.triggers.resume(*names), names)
+        output.verdict("resumed", client.triggers.resume(*names), names)
 
 
 @trigger.command()
@@ -237,18 +237,7 @@ def remove(names: tuple[str, ...]) -> None:
     Runs that they have started go on.
     """
     with connection.client() as client:
-        _tell("removed", client.triggers.remove(*names), names)
-
-
-def _tell(what: str, done: Sequence[str], asked: Sequence[str]) -> None:
-    left = [name for name in dict.fromkeys(asked) if name not in done]
-    if output.wants_json():
-        output.document({what: sorted(done), "left": left})
-        return
-    if done:
-        output.note(f"{what} {', '.join(sorted(done))}")
-    for name in left:
-        output.note(f"{name} was not to be {what}")
+        output.verdict("removed", client.triggers.remove(*names), names)
 
 
 @trigger.command()

@@ -99,11 +99,13 @@ class Asked(NamedTuple):
         id: the question.
         asked_at: since when.
         due_at: when it expires.
+        escalated_at: when others may decide too, in order.
     """
 
     id: int
     asked_at: datetime
     due_at: datetime | None
+    escalated_at: Sequence[datetime]
 
 
 def ask(place: Place, workflow: str, question: Question) -> Call[Asked]:
@@ -121,7 +123,18 @@ def ask(place: Place, workflow: str, question: Question) -> Call[Asked]:
         "escalations": orjson.dumps(escalations).decode(),
         "timeout": question.timeout,
     }
-    return Call("approval/ask", params, lambda rows: Asked(*rows[0]))
+    return Call("approval/ask", params, lambda rows: Asked(*rows[0][:4]))
+
+
+def escalate(place: Place, number: int) -> Call[None]:
+    """Tell that others may decide too, if nobody has.
+
+    Args:
+        place: where it was asked.
+        number: of the escalation, from 0.
+    """
+    params = {"root": place.root_id, "task": place.task_id, "node": place.node, "number": number}
+    return Call("approval/escalate", params, lambda _: None)
 
 
 def expire(place: Place) -> Call[str | None]:
@@ -200,4 +213,10 @@ def approvals(
 
 
 def _approvals(rows: Rows) -> list[Approval]:
-    return [Approval(**dict(zip(_COLUMNS, row, strict=True))) for row in rows]
+    found = (dict(zip(_COLUMNS, row, strict=True)) for row in rows)
+    return [Approval(**one | {"escalations": list(map(_shown, one["escalations"]))}) for one in found]
+
+
+def _shown(escalation: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Without the note that it was told (sql/approval/escalate.sql)."""
+    return {name: value for name, value in escalation.items() if name != "told"}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from pgflow.db.call import Call, Rows
+from pgflow.engine.arrays import numbers
 from pgflow.errors import ArgumentError
 from pgflow.model import State
 
@@ -63,6 +64,22 @@ def events(root_id: int, task_id: int | None = None, limit: int | None = None) -
     )  # fmt: skip
     params = {"root": root_id, "task": task_id, "limit": limit}
     return Call("event/list", params, lambda rows: rows_of(columns, rows))
+
+
+class Named(NamedTuple):
+    """Whose a task is."""
+
+    task_id: int
+    root_id: int
+    name: str
+    """Of its run."""
+    queue: str
+    """Of its run."""
+
+
+def named(task_ids: Sequence[int]) -> Call[list[Named]]:
+    """Whose these tasks are; one that is missing in the answer does not exist."""
+    return Call("task/named", {"tasks": numbers(task_ids)}, lambda rows: [Named._make(row) for row in rows])
 
 
 def queues() -> Call[list[Row]]:

@@ -13,6 +13,9 @@ from pgflow.db.call import Call
 from pgflow.engine.inspection import Row, rows_of
 from pgflow.errors import ArgumentError
 
+SLOWEST = 1e-6
+"""Starts a second; the time between two has to be one that Postgres can tell."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limit:
@@ -40,7 +43,7 @@ class Limit:
     def __post_init__(self) -> None:
         for name in ("concurrency", "rate", "slot_concurrency", "slot_rate"):
             value = getattr(self, name)
-            if value is not None and not 0 < value < 1e9:
+            if value is not None and not SLOWEST <= value < 1e9:
                 raise ArgumentError(f"{name}={value} is not a positive number")
         for name in ("burst", "slot_burst"):
             if not 1 <= getattr(self, name) < 1e9:

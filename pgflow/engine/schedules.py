@@ -111,6 +111,11 @@ def schedules(names: Sequence[str] | None = None) -> Call[list[Schedule]]:
     return Call("schedule/list", {"names": None if names is None else list(names)}, parse)
 
 
+def lock(name: str) -> Call[int | None]:
+    """Keep others from changing it until the transaction ends. Returns its revision; None: there is none."""
+    return Call("schedule/lock", {"name": name}, lambda rows: int(rows[0][0]) if rows else None)
+
+
 def pause(names: Sequence[str], *, actor: str | None = None) -> Call[list[str]]:
     """Let these fire no more. Returns those that were not paused before."""
     return Call("schedule/pause", {"names": list(names), "actor": actor}, _names)

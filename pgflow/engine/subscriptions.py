@@ -115,6 +115,11 @@ def subscriptions(names: Sequence[str] | None = None) -> Call[list[Subscription]
     return Call("subscription/list", {"names": None if names is None else list(names)}, parse)
 
 
+def lock(name: str) -> Call[int | None]:
+    """Keep others from changing it until the transaction ends. Returns its revision; None: there is none."""
+    return Call("subscription/lock", {"name": name}, lambda rows: int(rows[0][0]) if rows else None)
+
+
 def enable(names: Sequence[str], *, actor: str | None = None) -> Call[list[str]]:
     """Tell these of events again. Returns those that were disabled."""
     return Call("subscription/enable", {"names": list(names), "actor": actor}, _names)

@@ -100,6 +100,11 @@ def at(path: str) -> Call[tuple[Trigger, list[Stored]] | None]:
     return Call("trigger/find", {"path": path}, parse)
 
 
+def lock(name: str) -> Call[int | None]:
+    """Keep others from changing it until the transaction ends. Returns its revision; None: there is none."""
+    return Call("trigger/lock", {"name": name}, lambda rows: int(rows[0][0]) if rows else None)
+
+
 def pause(names: Sequence[str], *, actor: str | None = None) -> Call[list[str]]:
     """Let these start nothing more. Returns those that were not paused before."""
     return Call("trigger/pause", {"names": list(names), "actor": actor}, _names)

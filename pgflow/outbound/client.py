@@ -6,7 +6,7 @@ import asyncio
 import os
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpcore
@@ -140,13 +140,42 @@ class Outbound:
                 raise OutboundFailed(f"{_where(target)}: no complete answer within {whole:g} s") from None
             taken.more = True
         except _KINDS as error:
-            text = next(text for kind, text in _TROUBLES if isinstance(error, kind))
-            told = text.format(connect=min(self._connect, whole), timeout=whole, error=_said(error))
-            raise OutboundFailed(f"{_where(target)}: {told}") from None
+            raise self._failed(target, error, whole) from None
         if taken.more and not cut:
             raise OutboundFailed(f"{_where(target)}: the answer has more than {taken.limit:,} bytes")
         seconds = time.monotonic() - begun
         return Reply(answer.status, httpx.Headers(answer.headers), bytes(taken.body), taken.more, seconds)
+
+    async def open(
+        self, method: str, url: str, *, headers: Sequence[tuple[bytes, bytes]], content: bytes, timeout: float
+    ) -> httpcore.Response:
+        """Make a call, and hand over the answer before its body was read: for clients of others. Whoever has it reads
+        and closes it.
+
+        Args:
+            method: such as GET.
+            url: absolute, http or https.
+            headers: all that are sent.
+            content: the body.
+            timeout: seconds for which nothing may come.
+
+        Raises:
+            OutboundRefused: that URL may not be called.
+            OutboundFailed: there was no answer.
+        """
+        target = parse(url, self._policy)
+        waits = {"connect": min(self._connect, timeout), "pool": timeout, "read": timeout, "write": timeout}
+        at = httpcore.URL(scheme=target.raw_scheme, host=target.raw_host, port=target.port, target=target.raw_path)
+        request = httpcore.Request(method, at, headers=list(headers), content=content, extensions={"timeout": waits})
+        try:
+            return await self._pool.handle_async_request(request)
+        except _KINDS as error:
+            raise self._failed(target, error, timeout) from None
+
+    def _failed(self, target: httpx.URL, error: Exception, timeout: float) -> OutboundFailed:
+        text = next(text for kind, text in _TROUBLES if isinstance(error, kind))
+        told = text.format(connect=min(self._connect, timeout), timeout=timeout, error=_said(error))
+        return OutboundFailed(f"{_where(target)}: {told}")
 
 
 class _Taken:

@@ -21,6 +21,7 @@ _STATES = {
     "task.cancelled": "cancelled", "task.skipped": "skipped", "task.released": "queued", "task.redriven": "queued",
     "task.paused": "paused", "task.resumed": "queued", "timer.fired": "queued", "workflow.started": "running",
     "workflow.continued": "running", "workflow.cancelling": "cancelling",
+    "approval.requested": "waiting", "approval.escalated": "waiting",
 }  # fmt: skip
 _DEEDS = {
     "task.started": "started", "task.completed": "completed", "task.failed": "failed",
@@ -34,6 +35,7 @@ _DEEDS = {
     "workflow.forked": "was forked",
     "node.started": "has begun a node", "node.completed": "has done a node", "node.failed": "has a node that failed",
     "node.skipped": "has skipped a node",
+    "approval.requested": "asks for approval", "approval.escalated": "asks others for approval, too",
 }  # fmt: skip
 _DISARMED = str.maketrans({"@": "@\u200b", "`": "'", "<": "\u2039", ">": "\u203a"})
 _MOST_ERROR = 1500
@@ -79,6 +81,7 @@ def payload(event: Event, public_url: str | None = None) -> bytes:
         "error": said,
         "due_at": None if event.get("due_at") is None else _instant(event["due_at"]),
         "actor": event.get("actor"),
+        "approval": event.get("approval"),
         "link": link_of(event, public_url),
     }
     return orjson.dumps({"type": event["type"], "timestamp": _instant(event["at"]), "data": data})
@@ -109,11 +112,14 @@ def _of(event: Event) -> str:
 
 
 def why(event: Event) -> str | None:
-    """Why, as far as it is known, shortened."""
-    error = event.get("error")
-    if not error:
+    """Why, as far as it is known, or what is asked; shortened."""
+    error, approval = event.get("error"), event.get("approval")
+    if approval:
+        text = str(approval["title"])
+    elif error:
+        text = f"{error.get('type') or 'Error'}: {error.get('message') or ''}".strip()
+    else:
         return None
-    text = f"{error.get('type') or 'Error'}: {error.get('message') or ''}".strip()
     return text if len(text) <= _MOST_ERROR else f"{text[:_MOST_ERROR]} ..."
 
 
@@ -124,7 +130,13 @@ def details(event: Event, public_url: str | None = None) -> list[str]:
     lines = [f"at {when:%Y-%m-%d %H:%M:%S} UTC{attempt}"]
     if event.get("key"):
         lines.append(f"key: {event['key'][:200]}")
-    if event["type"] != "test":
+    if (approval := event.get("approval")) is not None:
+        lines.append(f"asked: {', '.join(approval['assignees']) or 'anybody'}"[:_MOST_ERROR])
+        if event.get("due_at") is not None:
+            lines.append(f"until {datetime.fromisoformat(event['due_at']).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC")
+        lines.append(f"look: pgflow approval show {approval['id']}")
+        lines.append(f"decide: pgflow approval approve {approval['id']}, or reject {approval['id']}")
+    elif event["type"] != "test":
         lines.append(f"look: pgflow run show {event['run_id']}")
     if event["type"] == "task.failed":
         lines.append(f"try again: pgflow task redrive {event['task_id']}")

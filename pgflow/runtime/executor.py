@@ -14,7 +14,7 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextvars import copy_context
 from typing import Any
 
@@ -46,6 +46,8 @@ from pgflow.tasks import QUEUES, OwnTasks
 
 log = structlog.get_logger("pgflow")
 
+DEFAULT = "default"
+"""The queue of tasks that were given none."""
 PULSE = 1.0
 IDLE_PULSE = 4.0
 """Less than the silence after which the heart takes an executor for blocked."""
@@ -62,17 +64,20 @@ class Executor:
         weights: the queues it serves, with their weights; all queues of its tasks when empty.
         concurrency: how many handlers at once.
         running: a cell a slot, for whoever wants to know what ran when this process died.
+        besides: queues that it serves beside those of its tasks.
     """
 
     def __init__(
         self, settings: Settings, tasks: Mapping[str, Task[..., Any]], weights: Mapping[str, float], concurrency: int,
-        running: memoryview | None = None,
+        running: memoryview | None = None, besides: Iterable[str] = (),
     ) -> None:  # fmt: skip
         self.settings = settings
         self.worker_id = secrets.randbits(62)
-        queues = dict(weights) or {task.queue: 1.0 for task in tasks.values()} or {"default": 1.0}
+        own = dict.fromkeys([*(task.queue for task in tasks.values()), *besides] or [DEFAULT], 1.0)
+        queues = dict(weights) or own
         queues |= dict.fromkeys(QUEUES, 1.0)
         self._own = OwnTasks(settings)
+        self._own.library.queues = {name: task.queue for name, task in tasks.items() if task.queue != DEFAULT}
         tasks = {**self._own.tasks, **tasks}
         self.lanes = LaneOrder(queues)
         self.floors = Floors()
@@ -170,7 +175,7 @@ async def _serve(line: Line, shared: int) -> None:
         await asyncio.sleep(0.1)
         return
     cells = Cells(shared, setup["concurrency"])
-    executor = Executor(settings, tasks, setup["weights"], setup["concurrency"], cells.running)
+    executor = Executor(settings, tasks, setup["weights"], setup["concurrency"], cells.running, setup["besides"])
     while True:
         try:
             await executor.register()

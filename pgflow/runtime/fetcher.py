@@ -25,13 +25,13 @@ import psycopg
 import structlog
 
 from pgflow.config import Settings
+from pgflow.db.link import Link
 from pgflow.db.listening import listen
 from pgflow.engine import leases, workers
 from pgflow.errors import PgflowError
 from pgflow.model import Claimed
 from pgflow.runtime.floors import Floors
 from pgflow.runtime.lanes import LaneOrder
-from pgflow.runtime.link import Link
 from pgflow.runtime.runner import Runner
 from pgflow.runtime.service import Service
 from pgflow.runtime.settler import Settler

@@ -19,10 +19,10 @@ import psycopg
 import structlog
 
 from pgflow.config import Settings
+from pgflow.db.link import Link
 from pgflow.db.listening import listen
 from pgflow.engine import reaping, workers
 from pgflow.runtime.child import Child
-from pgflow.runtime.link import Link
 from pgflow.runtime.service import Service
 
 log = structlog.get_logger("pgflow")

@@ -10,9 +10,9 @@ from psycopg import errors as pg
 
 from pgflow.config import Settings
 from pgflow.db import partitions
+from pgflow.db.link import Link
 from pgflow.engine import events, upkeep
 from pgflow.errors import PermissionDenied
-from pgflow.runtime.link import Link
 from pgflow.runtime.service import Service
 
 log = structlog.get_logger("pgflow")

@@ -28,12 +28,12 @@ import psycopg
 import structlog
 
 from pgflow.config import Settings
+from pgflow.db.link import Link
 from pgflow.db.listening import listen
 from pgflow.engine import leadership, schedules, workers
 from pgflow.runtime.admission import Admission
 from pgflow.runtime.ageing import Ageing
 from pgflow.runtime.housekeeping import Housekeeping
-from pgflow.runtime.link import Link
 from pgflow.runtime.reaper import Reaper
 from pgflow.runtime.schedules import Schedules
 from pgflow.runtime.service import Service

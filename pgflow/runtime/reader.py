@@ -9,7 +9,7 @@ from typing import Generic, Protocol, TypeVar
 
 from pgflow.db.call import Call
 from pgflow.db.failures import is_conflict, is_outage
-from pgflow.runtime.link import Link
+from pgflow.db.link import Link
 
 MAX_ASKED = 200
 

@@ -22,11 +22,11 @@ from pgflow.codec import error_json
 from pgflow.config import Settings
 from pgflow.db.call import Call
 from pgflow.db.failures import is_conflict, is_outage
+from pgflow.db.link import Link
 from pgflow.engine.facts import Fact
 from pgflow.errors import WorkflowError
 from pgflow.model import Parking, Settlement, State
 from pgflow.runtime.batch import Batch, Ending, Item, Write, bytes_of, lease_of
-from pgflow.runtime.link import Link
 from pgflow.runtime.service import Service
 from pgflow.runtime.verdict import refusal
 from pgflow.sdk.journal import Entry

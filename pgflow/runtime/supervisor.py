@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -37,6 +37,7 @@ class Plan:
         lead: whether to stand for leader.
         log_format: `auto`, `console` or `json`.
         keep_going: wait for a change instead of giving up when an app cannot be loaded.
+        besides: queues that are served beside those of the apps' tasks, unless there are weights.
     """
 
     targets: Sequence[str]
@@ -46,6 +47,7 @@ class Plan:
     lead: bool = True
     log_format: str = "auto"
     keep_going: bool = False
+    besides: Collection[str] = ()
 
 
 class Supervisor:
@@ -133,6 +135,7 @@ class Supervisor:
             "settings": self._settings.model_dump(mode="json"),
             "targets": list(self._plan.targets),
             "weights": dict(self._plan.weights),
+            "besides": list(self._plan.besides),
             "concurrency": self._plan.concurrency,
             "log_format": self._plan.log_format,
         }

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import structlog
 
 from pgflow.config import Settings
+from pgflow.db.link import Link
 from pgflow.engine import workflows as verbs
 from pgflow.engine.workflows import HistoryRow, Known
 from pgflow.errors import ArgumentError, HistoryMismatch
@@ -20,7 +21,6 @@ from pgflow.runtime import ending
 from pgflow.runtime.batch import Ending
 from pgflow.runtime.flow import KEPT_FOR, Flow
 from pgflow.runtime.journal import Pools, WorkerJournal
-from pgflow.runtime.link import Link
 from pgflow.runtime.reader import Reader
 from pgflow.runtime.settler import Settler
 from pgflow.runtime.verdict import policy_of

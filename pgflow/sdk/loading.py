@@ -1,4 +1,4 @@
-"""Finding the apps in a user's code: in a module, a file or a folder."""
+"""Finding the apps in a user's code: in a module, a file or a folder; and the definitions that lie beside it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,6 +18,9 @@ from pgflow.sdk.task import Task
 
 _SKIPPED = {"__pycache__", "node_modules", "site-packages", "tests", "test", "venv", "env", "build", "dist"}
 _MENTIONS = re.compile(rb"^\s*(?:from|import)\s+pgflow\b", re.MULTILINE)
+_DEFINITION = re.compile(rb"""^\s*["']?nodes["']?\s*:""", re.MULTILINE)
+WRITTEN = {".yaml", ".yml", ".json"}
+"""Endings of files that may hold the definition of a workflow."""
 _MAX_FILES = 5000
 
 
@@ -26,7 +29,7 @@ def load(targets: Iterable[str]) -> dict[str, Task[..., Any]]:
 
     Args:
         targets: `package.module`, `package.module:app`, a file, or a folder that is searched for files which import
-            pgflow.
+            pgflow. One that holds definitions of workflows needs no app.
 
     Raises:
         AppLoadError: a target cannot be imported (with the traceback from the user's own file on) or holds no app.
@@ -35,7 +38,7 @@ def load(targets: Iterable[str]) -> dict[str, Task[..., Any]]:
     tasks: dict[str, Task[..., Any]] = {}
     for target in targets:
         apps = list(_apps(target))
-        if not apps:
+        if not apps and not definition_files(target):
             raise AppLoadError(f"no app found in {target}", hint="an app is a module-level `app = pgflow.App()`")
         for app in apps:
             for name, task in app.tasks.items():
@@ -45,10 +48,19 @@ def load(targets: Iterable[str]) -> dict[str, Task[..., Any]]:
     return tasks
 
 
+def definition_files(target: str) -> list[Path]:
+    """The files in a folder, or the file, that look like definitions of workflows: YAML or JSON with `nodes`."""
+    path = Path(target)
+    files: Iterable[Path] = [path] if path.is_file() else _files(path, WRITTEN)
+    return [file for file in files if file.suffix in WRITTEN and _DEFINITION.search(file.read_bytes())]
+
+
 def _apps(target: str) -> Iterator[App]:
     path = Path(target)
     if path.is_dir():
         modules: list[ModuleType] = [_import(_module_name(file), file) for file in _candidates(path)]
+    elif path.suffix in WRITTEN and path.exists():
+        return
     elif path.suffix == ".py":
         if not path.exists():
             raise AppLoadError(f"there is no file {target}")
@@ -74,15 +86,18 @@ def _apps(target: str) -> Iterator[App]:
 
 def _candidates(folder: Path) -> list[Path]:
     found = []
-    for root, folders, files in os.walk(folder):
-        folders[:] = sorted(f for f in folders if not f.startswith(".") and f not in _SKIPPED)
-        for file in sorted(files):
-            path = Path(root, file)
-            if file.endswith(".py") and _MENTIONS.search(path.read_bytes()):
-                found.append(path)
+    for file in _files(folder, {".py"}):
+        if _MENTIONS.search(file.read_bytes()):
+            found.append(file)
         if len(found) > _MAX_FILES:
             raise AppLoadError(f"{folder} holds more than {_MAX_FILES} files that import pgflow", hint="name a module")
     return found
+
+
+def _files(folder: Path, suffixes: Collection[str]) -> Iterator[Path]:
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(f for f in folders if not f.startswith(".") and f not in _SKIPPED)
+        yield from (Path(root, file) for file in sorted(files) if Path(file).suffix in suffixes)
 
 
 def _module_name(file: Path) -> str:

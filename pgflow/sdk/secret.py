@@ -9,18 +9,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 from time import monotonic as clock
 from typing import Protocol
 
-from dotenv import dotenv_values
-
 from pgflow import redaction
-from pgflow.config import Settings
+from pgflow.config import Settings, env_file
 from pgflow.db.call import Call
 from pgflow.engine import secrets
 from pgflow.engine.secrets import Stored
@@ -68,26 +64,13 @@ def keyring(settings: Settings) -> Keyring:
 
 def from_environment(name: str) -> str | None:
     """The secret as the environment or `.env` has it."""
-    return os.environ.get(PREFIX + name) or _env_file().get(PREFIX + name) or None
+    return os.environ.get(PREFIX + name) or env_file().get(PREFIX + name) or None
 
 
 def in_environment() -> list[str]:
     """The names of all secrets that the environment and `.env` have."""
-    names = {name.removeprefix(PREFIX) for name in (*os.environ, *_env_file()) if name.startswith(PREFIX)}
+    names = {name.removeprefix(PREFIX) for name in (*os.environ, *env_file()) if name.startswith(PREFIX)}
     return sorted(name for name in names - _RESERVED if _NAME.fullmatch(name) and from_environment(name))
-
-
-def _env_file() -> Mapping[str, str | None]:
-    file = Path(".env")
-    try:
-        return _read_env_file(file.absolute(), file.stat().st_mtime_ns)
-    except OSError:
-        return {}
-
-
-@lru_cache(1)
-def _read_env_file(file: Path, _: int) -> Mapping[str, str | None]:
-    return dotenv_values(file, interpolate=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,8 +219,15 @@ def _restless(task_id: int) -> PgflowError:
 
 
 def redrive(task_ids: Sequence[int], *, actor: str | None) -> Steps[list[int]]:
-    """Revive failed and cancelled tasks. Returns those revived."""
+    """Revive failed and cancelled tasks. Returns those revived; an ArgumentError for what is of a graph."""
     found = yield from find(task_ids)
+    graphs: dict[int, int] = yield engine_runs.of_graphs([(task.root_id, task.task_id) for task in found])
+    for task, run in graphs.items():
+        what = "is a run of a graph" if task == run else f"does a node of {run}, a run of a graph"
+        raise ArgumentError(
+            f"{task} {what}, which cannot be redriven: what became of its nodes is told once",
+            hint=f"`pgflow run rerun {run}` begins a new run from what failed, and keeps the rest",
+        )
     revived: list[int] = yield control.redrive(found, actor=actor)
     return revived
 

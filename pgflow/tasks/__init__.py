@@ -17,9 +17,10 @@ from pgflow.sdk.app import App
 from pgflow.sdk.async_client import AsyncClient
 from pgflow.sdk.secret import Vault
 from pgflow.sdk.task import Task
-from pgflow.tasks import backfill, deliver, emit, webhook, work
+from pgflow.tasks import backfill, bulk, deliver, emit, webhook, work
 
 if TYPE_CHECKING:
+    from pgflow.nodes.connections import Connections
     from pgflow.outbound.client import Outbound
 
 T = TypeVar("T")
@@ -46,6 +47,7 @@ class OwnTasks:
         self.settings = settings
         self.client = AsyncClient(settings)
         self._outbound: Outbound | None = None
+        self._connections: Connections | None = None
         self.library = Library(self.run, self.client._drive)
         self.vault = Vault(settings, self.run)
         app = App(settings=settings)
@@ -75,11 +77,22 @@ class OwnTasks:
             self._outbound = Outbound.of(self.settings)
         return self._outbound
 
+    def connections(self) -> Connections:
+        """The databases that the operator has named for `sql` nodes, with the connections that are kept to them."""
+        if self._connections is None:
+            from pgflow.nodes.connections import Connections
+
+            self._connections = Connections(self.settings)
+        return self._connections
+
     async def close(self) -> None:
         """Close what was opened."""
+        await self.library.close()
         await self.client.close()
+        if self._connections is not None:
+            self._connections.close()
         if self._outbound is not None:
             await self._outbound.close()
 
 
-_MODULES: tuple[Any, ...] = (backfill, work, deliver, emit, webhook)
+_MODULES: tuple[Any, ...] = (backfill, bulk, work, deliver, emit, webhook)

@@ -22,10 +22,10 @@ from typing import Any, ParamSpec, TypeVar
 from pgflow import duration
 from pgflow.config import Settings
 from pgflow.db.call import Call
+from pgflow.db.link import Link
 from pgflow.engine import control, inspection, leadership, leases, limits, reaping, workers
 from pgflow.errors import PgflowError
 from pgflow.model import Lane, Outcome, Priority, State
-from pgflow.runtime.link import Link
 from pgflow.runtime.schedules import Schedules
 from pgflow.runtime.timers import Timers
 from pgflow.sdk import verbs
@@ -349,6 +349,8 @@ class LocalEngine:
             loop.run_until_complete(self.close())
             return
         executor = self._executor
+        if executor is not None:
+            executor._own.connections().close()
         for link in (self._link, *(executor.links if executor is not None else ())):
             drop(link)
 

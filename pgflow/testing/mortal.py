@@ -14,13 +14,13 @@ from psycopg.pq import TransactionStatus
 from pgflow import __version__
 from pgflow.config import Settings
 from pgflow.db.failures import is_conflict
+from pgflow.db.link import Link
 from pgflow.engine import workers
 from pgflow.engine.children import Child
 from pgflow.engine.facts import Fact
 from pgflow.runtime.batch import Item, Write
 from pgflow.runtime.executor import Executor
 from pgflow.runtime.journal import LeaseGone
-from pgflow.runtime.link import Link
 from pgflow.sdk.task import Task
 
 Items = Sequence[Item | Fact]

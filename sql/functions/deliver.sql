@@ -27,6 +27,8 @@ begin
                    'id', f.id, 'type', f.type, 'at', f.at, 'run_id', f.root_id, 'task_id', f.task_id, 'name', t.name,
                    'step', t.step, 'key', f.key, 'attempt', f.attempt, 'actor', f.actor,
                    'state', f.data->'state', 'reason', f.data->'reason', 'due_at', f.data->'due_at',
+                   'approval', case when f.type in ('approval.requested', 'approval.escalated')
+                                    then f.data->'approval' end,
                    'error', case when f.type = 'workflow.parked'
                                  then jsonb_build_object('type', f.data->'type', 'message', f.data->'message')
                                  else (f.data->'error') - 'traceback' - 'kinds' end))) as input

@@ -1,7 +1,9 @@
 -- Guarantees: failed and cancelled tasks among these become ready again, with a full allowance of attempts and no
--- crashes; but not a workflow that has undone what it did, whose recorded steps are true no more. The outcome is taken back and task.redriven says by whom. Others are left alone. Returns those revived. Runs
--- as the schema's owner: no other role may delete an outcome.
--- Index: outcome_pkey, task_pkey, inbox_pkey.
+-- crashes; but not a workflow that has undone what it did, whose recorded steps are true no more, and neither the run of
+-- a graph nor what does a node of one: what became of a node is told once. The outcome is taken back and task.redriven
+-- says by whom. Others are left alone. Returns those revived. Runs as the schema's owner: no other role may delete an
+-- outcome.
+-- Index: outcome_pkey, event_step, task_pkey, inbox_pkey.
 create or replace function pgflow.reopen(roots bigint[], tasks bigint[], by_actor text) returns setof bigint
 language plpgsql
 security definer
@@ -17,6 +19,10 @@ begin
          where o.root_id = r.root_id and o.task_id = r.task_id and o.state in ('failed', 'cancelled')
            and not exists (select from pgflow.event e where e.root_id = r.root_id and e.task_id = r.task_id
                               and e.type = 'step.completed' and e.key like '%$compensate:%')
+           and not exists (select from pgflow.event e where e.root_id = r.root_id and e.task_id = r.task_id
+                              and e.type = 'step.completed' and e.key = '$definition')
+           and not exists (select from pgflow.event e where e.root_id = r.root_id and e.task_id = o.parent_id
+                              and e.type = 'step.completed' and e.key = '$definition')
         returning o.root_id, o.task_id, o.state
     ), forgotten as (
         -- Its counter starts over: one left behind might be cleared away just when the task has read it.

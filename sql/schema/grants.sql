@@ -48,20 +48,22 @@ begin
 
     execute format('grant usage on schema %I to %I, %I', home, worker, reader);
     execute format('grant select on all tables in schema %I to %I, %I', home, worker, reader);
-    execute format('revoke select on %I.secret from %I', home, reader);
+    execute format('revoke select on %I.secret, %I.user, %I.token, %I.session from %I', home, home, home, home, reader);
     execute format('grant usage, select on all sequences in schema %I to %I', home, worker);
     execute format('revoke all on all functions in schema %I from public', home);
     execute format('grant execute on all functions in schema %I to %I', home, worker);
     execute format('grant execute on function %I.now(), %I.events_after(bigint, bigint, bigint, integer) to %I',
                    home, home, reader);
-    execute format('grant insert on %I.task, %I.outcome, %I.event, %I.definition to %I', home, home, home, home, worker);
+    execute format('grant insert on %I.task, %I.outcome, %I.event, %I.definition, %I.audit_entry to %I',
+                   home, home, home, home, home, worker);
     -- Recording a step that is there already "updates" its key to what it is, to read the row another transaction is
     -- just committing; a trigger refuses any real change.
     execute format('grant update (key) on %I.event to %I', home, worker);
     foreach role in array array['ready', 'lease', 'delayed', 'inbox', 'throttled', 'parked', 'queue', 'lane', 'worker',
                                 'idle', 'cancellation', 'leader', 'idempotency', 'partition', 'limit', 'turn',
                                 'newcomer', 'paused_run', 'progress', 'schedule', 'firing', 'trigger', 'emission',
-                                'awaited', 'subscription', 'secret', 'approval', 'draft'] loop
+                                'awaited', 'subscription', 'secret', 'approval', 'draft', 'user',
+                                'token', 'session'] loop
         execute format('grant insert, update, delete on %I.%I to %I', home, role, worker);
     end loop;
 exception

@@ -72,7 +72,7 @@ def leaves(command: click.Command, path: tuple[str, ...]) -> list[tuple[str, ...
 def test_every_command_has_help_and_all_but_the_servers_have_json(path: tuple[str, ...]) -> None:
     answer = invoke(*path, "--help")
     assert (answer.code, answer.err) == (0, "")
-    assert ("--json" in answer.out) == (path[0] not in {"dev", "worker", "scheduler"})
+    assert ("--json" in answer.out) == (path[0] not in {"api", "dev", "worker", "scheduler"})
 
 
 def test_a_module_that_cannot_be_loaded_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

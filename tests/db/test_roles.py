@@ -10,11 +10,14 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from pgflow.access import Role
 from pgflow.config import Settings
 from pgflow.db import connect, migrations, partitions
 from pgflow.db.call import Session
 from pgflow.engine import (
+    access,
     approvals,
+    audit_entries,
     children,
     control,
     definitions,
@@ -164,6 +167,32 @@ def test_a_worker_may_do_all_that_publishing_needs(acting: As) -> None:
     assert len(engine.run(definitions.versions("w"))) == 1
 
 
+def test_a_worker_may_do_all_that_access_needs(acting: As) -> None:
+    engine = acting("pgflow_worker")
+    token = engine.run(access.create_token("t", "pgf_", b"hash", Role.VIEWER, None, None))
+    assert engine.run(access.by_token(b"hash")).principal.role is Role.VIEWER
+    assert engine.run(access.revoke(id=token.id))
+    assert engine.run(access.tokens(revoked=True))
+    user = engine.run(access.create_user("ann", Role.ADMIN, ["queue:mail"], "hash"))
+    engine.run(access.begin_session(b"secret", user.id, 60.0, None))
+    assert engine.run(access.by_session(b"secret")).principal.scopes == ("queue:mail",)
+    assert engine.run(access.end_session(b"secret"))
+    assert engine.run(access.change_user("ann", password="other"))
+    assert engine.run(access.remove_user("ann"))
+    engine.run(audit_entries.write(audit_entries.Entry("user:ann", "run.cancel", "run:1")))
+    assert len(engine.run(audit_entries.entries(target="run:1"))) == 1
+    assert not engine.run(access.anybody())
+
+
+def test_nobody_changes_what_the_audit_says(acting: As, engine: Engine) -> None:
+    engine.run(audit_entries.write(audit_entries.Entry("user:ann", "run.cancel", "run:1")))
+    for change in ("update pgflow.audit_entry set actor = 'x'", "delete from pgflow.audit_entry"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            acting("pgflow_worker").connection.execute(change)
+        with pytest.raises(psycopg.DatabaseError, match="is final"):
+            engine.connection.execute(change)  # not even the owner
+
+
 @pytest.mark.parametrize(
     "forbidden",
     [
@@ -204,6 +233,9 @@ def test_a_reader_may_look_at_everything_and_touch_nothing(acting: As, engine: E
         "select pgflow.wake('{default}')",
         "select name from pgflow.secret",
         "select pg_get_userbyid(1) from pgflow.secret",
+        "select name from pgflow.token",
+        "select name from pgflow.user",
+        "select user_id from pgflow.session",
     ):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             reader.connection.execute(forbidden)

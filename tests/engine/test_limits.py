@@ -10,13 +10,13 @@ from collections.abc import Callable
 import pytest
 
 from pgflow.config import Settings
+from pgflow.db.link import Link
 from pgflow.engine import control, limits, reaping, timers
 from pgflow.engine.enqueue import Request, Spec, enqueue
 from pgflow.engine.limits import Limit
 from pgflow.errors import ArgumentError
 from pgflow.model import Priority, State
 from pgflow.runtime.ageing import Ageing
-from pgflow.runtime.link import Link
 from pgflow.sdk.client import Client
 from tests.fixtures.database import Engine
 

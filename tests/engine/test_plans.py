@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from pgflow.db.call import Call
-from pgflow.engine import control, facts, inspection, leases, reaping, runs, timers, workers
+from pgflow.engine import audit_entries, control, facts, inspection, leases, reaping, runs, timers, workers
 from pgflow.engine.enqueue import Request, Spec, enqueue, enqueue_plain
 from pgflow.model import EventType, Lane, Priority, Settlement, State
 from tests.fixtures.database import Engine
@@ -29,6 +29,10 @@ EITHER = "lease_pkey, or lease_worker by worker and task"
 CALLS: dict[str, tuple[Call[Any], set[str]]] = {
     "enqueue": (enqueue([Request(Spec("noop"), b"{}"), Request(Spec("noop"), b"{}", "key", delay=5.0)]), set()),
     "enqueue_plain": (enqueue_plain(Request(Spec("noop"), b"{}")), {"idle_queue"}),
+    "enqueue told": (
+        audit_entries.enqueue_told(Request(Spec("noop"), b"{}"), audit_entries.Entry("token:t", "run.start")),
+        {"idle_queue"},
+    ),
     "claim": (leases.claim(LANES, [1] * 4, 10, 1), {"ready_lane"}),
     "settle": (
         leases.settle(
@@ -58,7 +62,11 @@ CALLS: dict[str, tuple[Call[Any], set[str]]] = {
     "pause": (runs.pause([1]), set()),
     "park run": (runs.park(1), set()),
     "unpark": (runs.unpark([1], [2]), set()),
-    "fork": (runs.fork(runs.Copy(1, 1, b"{}", None, b"{}", "", [1], [2])), set()),
+    "fork": (runs.fork(runs.Copy(1, 1, b"{}", None, b"{}", "", [1], [2], [("$kept", b"{}")])), set()),
+    "outline": (runs.outline(1, 1), set()),
+    "graph": (runs.graph(1, 1), set()),
+    "compare": (runs.compare((1, 1), (2, 2), limit=10, size=1000), set()),
+    "of_graphs": (runs.of_graphs([(1, 1)]), set()),
     "in_flight": (runs.in_flight(["noop"], 0, 100), set()),
     "standing": (runs.standing(1, 1), set()),
     "idle": (workers.idle(["default"], "c", 12), {"idle_queue"}),

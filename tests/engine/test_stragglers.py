@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from pgflow.config import Settings
+from pgflow.db.link import Link
 from pgflow.engine import workers
 from pgflow.model import Claimed
-from pgflow.runtime.link import Link
 from pgflow.runtime.stragglers import Stragglers
 from tests.fixtures.database import Engine
 

@@ -32,7 +32,7 @@ def test_a_webhook_says_all_that_is_documented() -> None:
         "data": {
             "event_id": 7, "run_id": 42, "run_name": "order", "task_id": 43, "name": "charge", "step": "charge#2",
             "key": None, "state": "failed", "attempt": 5, "reason": "spent",
-            "error": {"type": "CardDeclined", "message": "no money"}, "due_at": None, "actor": None,
+            "error": {"type": "CardDeclined", "message": "no money"}, "due_at": None, "actor": None, "approval": None,
             "link": "https://flows.example/runs/42",
         },
     }  # fmt: skip

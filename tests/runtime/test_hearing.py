@@ -12,6 +12,7 @@ import pytest
 
 from pgflow.config import Settings
 from pgflow.db.call import Call
+from pgflow.db.link import Link
 from pgflow.engine import control
 from pgflow.engine import workers as worker_verbs
 from pgflow.runtime import executor as executing
@@ -20,7 +21,6 @@ from pgflow.runtime.executor import Executor
 from pgflow.runtime.fetcher import Fetcher
 from pgflow.runtime.heart import Heart
 from pgflow.runtime.leader import SAFETY_TICK, Leader
-from pgflow.runtime.link import Link
 from pgflow.runtime.protocol import Line
 from pgflow.sdk.async_client import AsyncClient
 from tests.fixtures.database import Engine

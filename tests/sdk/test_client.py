@@ -30,6 +30,7 @@ from pgflow.errors import (
 from pgflow.model import State
 from pgflow.sdk.async_client import AsyncClient
 from pgflow.sdk.client import Client
+from pgflow.sdk.run_control import AsyncRuns, Runs
 from tests.fixtures.database import Engine
 from tests.runtime import apps
 from tests.runtime.processes import until
@@ -45,6 +46,8 @@ def public(cls: type) -> dict[str, list[str]]:
 
 def test_both_colours_have_the_same_verbs_and_signatures() -> None:
     assert public(Client) == public(AsyncClient)
+    assert public(Runs) == public(AsyncRuns)
+    assert all(vars(AsyncRuns)[name].__doc__ for name in public(AsyncRuns))
     assert all(vars(AsyncClient)[name].__doc__ for name in public(AsyncClient))
 
 

@@ -183,6 +183,9 @@ def test_a_worker_may_control_runs_and_a_reader_may_check_them(engines: Callable
     assert worker.run(runs.park(run))[1] == 1
     assert [one.state for one in reader.run(runs.in_flight(["flow"])).found] == ["paused"]
     assert [thing.what for thing in reader.run(runs.standing(run, run))] == ["paused", "parked"]
+    assert reader.run(runs.graph(run, run)) == reader.run(runs.outline(run, run)) == []
+    assert reader.run(runs.compare((run, run), (run, run), limit=1, size=1)) == ([], 0)
+    assert reader.run(runs.of_graphs([(run, run)])) == {}
     worker.run(runs.resume([run], actor="ann"))
     assert worker.run(runs.unpark([run])) == [(run, run)]
     assert worker.run(runs.fork(Copy(run, run, b"{}", None, b"{}"))) > run

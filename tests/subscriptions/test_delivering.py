@@ -57,7 +57,7 @@ async def test_a_failure_is_told_signed_with_every_secret(client: AsyncClient, f
     assert told["data"] == {
         "run_id": run.id, "run_name": "fatal", "task_id": run.id, "name": "fatal", "step": None, "key": None,
         "state": "failed", "attempt": 1, "reason": "fatal", "error": {"type": "Fatal", "message": "broken"},
-        "due_at": None, "actor": None, "link": f"https://flows.example/runs/{run.id}",
+        "due_at": None, "actor": None, "approval": None, "link": f"https://flows.example/runs/{run.id}",
     }  # fmt: skip
     assert (request.method, request.target) == ("POST", "/hook?a=1")
     assert request.headers["content-type"] == "application/json"

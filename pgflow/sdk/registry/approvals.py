@@ -34,7 +34,9 @@ class FormError(ArgumentError):
     """
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        listed = "; ".join(f"{one.path}: {one.message}" for one in problems[:5])
+        listed = "; ".join(
+            f"{one.path}: {one.message}" + (f" ({one.hint})" if one.hint else "") for one in problems[:5]
+        )
         more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
         super().__init__(f"the form is not filled in as it has to be: {listed}{more}")
         self.problems = problems

@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 
 from pgflow.codec import encode
-from pgflow.engine import runs
+from pgflow.engine import definitions
+from pgflow.engine.definitions import Published
 from pgflow.errors import ArgumentError
 from pgflow.expression import Template
 from pgflow.sdk.task import Task, is_name
@@ -62,5 +63,5 @@ def start_of(task: Task[..., Any] | str, input: Mapping[str, Any] | None = None)
 
 def queue_of(name: str) -> Steps[str]:
     """A workflow's own queue, as its stored definition names it. That of a task is known to its code alone."""
-    known: Mapping[str, Any] | None = yield runs.definition(name)
-    return str(((known or {}).get("document") or {}).get("queue") or "default")
+    known: Published | None = yield definitions.newest(name)
+    return str((known.document if known and known.document else {}).get("queue") or "default")

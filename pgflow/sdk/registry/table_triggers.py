@@ -9,13 +9,12 @@ import orjson
 
 from pgflow import duration
 from pgflow.codec import encode
-from pgflow.engine import runs
 from pgflow.engine import table_triggers as engine
 from pgflow.engine.table_triggers import Installed, TableTrigger
 from pgflow.errors import ArgumentError, NotFound
 from pgflow.model import Priority
 from pgflow.sdk.registry.row_templates import compiled, parts_of
-from pgflow.sdk.registry.start import Start, start_of
+from pgflow.sdk.registry.start import Start, queue_of, start_of
 from pgflow.sdk.task import Duration, Task, check_priority, check_queue, is_name
 from pgflow.sdk.verbs import Steps
 
@@ -150,8 +149,7 @@ def install(config: Mapping[str, Any]) -> Steps[str]:
     """Install it. Returns `created`, `changed` or `unchanged`."""
     start = config["start"]
     if "queue" not in start:  # a workflow's own, as its stored definition names it; that of a task only its code knows
-        known: Mapping[str, Any] | None = yield runs.definition(start["name"])
-        queue = str(((known or {}).get("document") or {}).get("queue") or "default")
+        queue = yield from queue_of(start["name"])
         config = {**config, "start": {**start, "queue": queue}}
     installed: Installed = yield engine.install(config)
     if installed.done is None:

@@ -1,0 +1,77 @@
+"""The record of who changed what, which is only ever added to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from pgflow.db.call import Call
+from pgflow.engine.enqueue import Request, enqueue_plain
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What was done.
+
+    Args:
+        actor: by whom, as in `token:deploy` or `user:ann`.
+        action: what, as in `run.cancel`.
+        target: to what, as in `run:17`.
+        before: what it was, as JSON text.
+        after: what it is now, as JSON text.
+        address: from where.
+        request_id: of the request.
+    """
+
+    actor: str
+    action: str
+    target: str | None = None
+    before: bytes | None = None
+    after: bytes | None = None
+    address: str | None = None
+    request_id: str | None = None
+
+
+class Written(NamedTuple):
+    """An entry as it was written."""
+
+    id: int
+    at: datetime
+    actor: str
+    address: str | None
+    request_id: str | None
+    action: str
+    target: str | None
+    before: Any
+    after: Any
+
+
+def write(entry: Entry) -> Call[None]:
+    """Write an entry: in the transaction that changes what it tells of."""
+    params = {
+        "actor": entry.actor, "address": entry.address, "request": entry.request_id, "action": entry.action,
+        "target": entry.target, "before": entry.before and entry.before.decode(),
+        "after": entry.after and entry.after.decode(),
+    }  # fmt: skip
+    return Call("audit_entry/write", params, lambda _: None)
+
+
+def enqueue_told(request: Request, entry: Entry) -> Call[int | None]:
+    """Write one plain task (`enqueue.is_plain`) with the entry about it, whose target it is. Returns its id, or None
+    when its queue is limited: nothing was written then."""
+    plain = enqueue_plain(request, actor=entry.actor)
+    told = {
+        "address": entry.address, "request": entry.request_id, "action": entry.action,
+        "after": entry.after and entry.after.decode(),
+    }  # fmt: skip
+    return Call("task/enqueue_audited", {**plain.params, **told}, plain.parse)
+
+
+def entries(
+    *, actor: str | None = None, target: str | None = None, action: str | None = None, before: int | None = None,
+    limit: int = 100,
+) -> Call[list[Written]]:  # fmt: skip
+    """Entries, newest first."""
+    params = {"actor": actor, "target": target, "action": action, "before": before, "limit": limit}
+    return Call("audit_entry/list", params, lambda rows: [Written(*row) for row in rows], literal=True)
