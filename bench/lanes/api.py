@@ -149,8 +149,9 @@ def run(ground: Ground, options: Options) -> Result:
     body = json.dumps({"name": "bench.noop", "queue": QUEUE, "input": {"order": 17}})
     found, costs = [], []
     with serving(ground.settings) as (port, pid):
-        start = Load(port, secret, "POST", ["/api/v1/runs"], body, connections, 0.3 if quick else 2.0)
-        loaded(start)
+        start = Load(port, secret, "POST", ["/api/v1/runs"], body, connections, 2.0)
+        if not quick:
+            loaded(start)
         start.seconds = seconds
         for _ in range(rounds):
             ground.clear()
@@ -163,12 +164,10 @@ def run(ground: Ground, options: Options) -> Result:
         ground.clear()
         fill(ground, runs)
         times: dict[str, dict[str, float]] = {}
-        for name, path in lists(runs).items():
-            asked = Load(port, secret, "GET", [path], seconds=60.0, requests=3 if quick else LISTS)
-            answered = loaded(asked) if not quick or name in {"all", "workflow, by end"} else None
-            if answered is not None:
-                assert answered.refused == 0, (name, answered)
-                times[name] = answered.ms
+        for name, path in list(lists(runs).items())[: 1 if quick else None]:
+            answered = loaded(Load(port, secret, "GET", [path], seconds=60.0, requests=3 if quick else LISTS))
+            assert answered.refused == 0, (name, answered)
+            times[name] = answered.ms
     rates = [one.rate for one in found]
     cpu, wal = costs[len(costs) // 2]
     detail: dict[str, Any] = {

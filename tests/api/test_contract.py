@@ -104,7 +104,8 @@ def port(database: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 
 
 def ask(port: int, token: str, folder: Path, *options: str) -> None:
-    """Have schemathesis ask, and find nothing."""
+    """Have schemathesis ask, and find nothing. One request after another: it parses code while it makes them, which
+    threads of Python 3.11 may not do beside each other."""
     command = [
         str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(config(folder)), "--no-color", "run",
         f"http://127.0.0.1:{port}/api/v1/openapi.json", "--header", f"Authorization: Bearer {token}",

@@ -88,11 +88,16 @@ def test_several_processes_are_added_up(tmp_path: object, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(values, "ValueClass", values.ValueClass)
     monkeypatch.setenv(metering.SHARED, str(tmp_path))
-    for pid in (101, 102):
-        monkeypatch.setattr("os.getpid", lambda pid=pid: pid)
+
+    def process(pid: int) -> Meter:
+        monkeypatch.setattr("os.getpid", lambda: pid)
         meter = Meter()
         meter.requests.labels("GET", "/x", "200").inc()
         meter.streams.labels("sse").inc()
+        return meter
+
+    process(101)
+    meter = process(102)
     found = parsed(meter.text().decode())
     assert found["pgflow_api_requests_total"]["GET", "/x", "200"] == 2.0
     assert found["pgflow_api_streams"]["sse",] == 2.0

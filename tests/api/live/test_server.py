@@ -193,7 +193,7 @@ async def test_who_never_reads_harms_nobody_and_the_end_is_quick(
         )
         took = await ends(engine, process, port, token, 5)
         tell(f"ended in {took:.2f} s")
-        assert took < 2.0
+        assert took < 5.0, "who does not read was waited for"
 
 
 @pytest.mark.torture
