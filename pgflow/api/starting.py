@@ -18,7 +18,7 @@ from pgflow.engine import definitions
 from pgflow.engine.audit_entries import Entry, enqueue_told
 from pgflow.engine.definitions import Published
 from pgflow.engine.enqueue import Request, Spec, is_plain
-from pgflow.errors import ArgumentError, PayloadError, PgflowError
+from pgflow.errors import ArgumentError, PayloadError
 from pgflow.model import Priority
 from pgflow.nodes import publishing_verbs
 from pgflow.sdk import verbs
@@ -157,5 +157,3 @@ def _checked(make: Any) -> Any:
         at = f"$.input{error.path.removeprefix('$')}"
         message = error.message.removeprefix(f"{error.path}: ")
         raise PayloadError(message, path=at, hint=error.hint) from None
-    except PgflowError:
-        raise

@@ -5,7 +5,7 @@ with tables as (
     select c.relname as name, c.oid from pg_class c
       join pg_namespace n on n.oid = c.relnamespace
      where n.nspname = split_part('pgflow.task', '.', 1) and c.relkind in ('r', 'p') and not c.relispartition
-       and c.relname <> 'secret'  -- which no reader may read
+       and c.relname not in ('secret', 'user', 'token', 'session')  -- which no reader may read
 ), home as (
     select n.oid, n.nspowner from pg_namespace n where n.nspname = split_part('pgflow.task', '.', 1)
 )
