@@ -101,13 +101,13 @@ class GraphRun(Group):
         self._put_off: list[int] = []
         self._refused: set[str] = set()
         self._undone: list[str] = []
-        self._because = ""
         self._broken: Exception | None = None
         self._stopped = self._gave_up = False
         stopped = replay.history.answer(STOPPED)
         self._barred: set[str] = set() if stopped is None else set(stopped["result"]["undone"])
         if stopped is not None and stopped["result"]["error"] is not None:
             self._broken = Fatal(stopped["result"]["error"])
+        self._because = "" if stopped is None else stopped["result"].get("because", "")
         dropped = replay.history.answer(DROPPED)
         if dropped is not None:
             self._barred.update(dropped["result"])
@@ -145,7 +145,7 @@ class GraphRun(Group):
         if self._broken is not None:
             raise self._broken
         if self._fates.unhandled:
-            first, *others = self._fates.unhandled
+            first, *others = sorted(self._fates.unhandled, key=lambda name: name != self._because)
             raise NodeFailed(first, self._nodes[first]["error"]["message"], len(others))
         if self._definition.output is None:
             return None
@@ -312,13 +312,13 @@ class GraphRun(Group):
 
     def _stop(self, because: str) -> None:
         """Let nothing more begin; nothing more is demanded of the history."""
-        self._stopped, self._because = True, because
+        self._stopped, self._because = True, self._because or because
         self._running.difference_update(self._names[number] for number, _ in self._todo)
         self._todo.clear()
         self._undone = self._fates.stop(self._running)
         self._nodes |= {one: {"state": State.SKIPPED.value, "output": None} for one in self._undone}
         why = None if self._broken is None else str(self._broken)
-        self._record(STOPPED, {"undone": self._undone, "error": why})
+        self._record(STOPPED, {"undone": self._undone, "error": why, "because": because})
         self._replay.history.left.clear()
 
     def _record(self, key: str, value: Any) -> None:
