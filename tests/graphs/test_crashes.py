@@ -109,6 +109,8 @@ class Comparison:
         self.lines: list[str] = []
         self._ends: dict[str, tuple[int, str]] = {}
         self._starts: dict[str, int] = {}
+        self._refused: set[str] = set()
+        """Nodes that say themselves that they were cut off, as a map does whose next children were refused."""
         self._stopped = bool(expected.unhandled) and self._definition.on_failure == "stop"
         self._events()
         self._outcome()
@@ -132,6 +134,8 @@ class Comparison:
             if name in self._ends:
                 self._say(f"{name} ended twice: {self._ends[name][1]}, {state}")
             self._ends[name] = (number, state)
+            if (data.get("error") or {}).get("type") == "TaskCancelled":
+                self._refused.add(name)
             if kind == "node.completed" and data.get("branch") != self._expected._branch(name):
                 self._say(f"{name} took the branch {data.get('branch')}, not {self._expected._branch(name)}")
 
@@ -150,7 +154,7 @@ class Comparison:
         state, expected = self._ends.get(name, (0, ""))[1], self._expected.states[name]
         children = self._found.children.get(name, [])
         if self._stopped:
-            cut_off = any(became == "cancelled" for _, became, _, _ in children)
+            cut_off = name in self._refused or any(became == "cancelled" for _, became, _, _ in children)
             if state in ("completed", "failed") and state != expected and not (cut_off and state == "failed"):
                 self._say(f"{name} is {state}, not {expected}")
             if children and expected == "skipped":
