@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from pgflow.api.asked import Asked, Change
 from pgflow.api.backend import Backend
 from pgflow.api.models import Id, Instant, Key, Model, Name, QueueName, Seconds, Text
 from pgflow.api.operation import Reply
 from pgflow.api.problems import ProblemError
-from pgflow.api.targets import refuse_own
+from pgflow.api.targets import PriorityWord, Tag, refuse_own
 from pgflow.codec import encode
 from pgflow.engine import definitions
 from pgflow.engine.audit_entries import Entry, enqueue_told
@@ -22,10 +22,9 @@ from pgflow.errors import ArgumentError, PayloadError
 from pgflow.model import Priority
 from pgflow.nodes import publishing_verbs
 from pgflow.sdk import verbs
+from pgflow.sdk.registry.start import queue_in
 from pgflow.sdk.task import Task
 from pgflow.sdk.verbs import Handle, Steps
-
-Tag = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
 
 
 class StartOptions(Model):
@@ -34,7 +33,7 @@ class StartOptions(Model):
     input: dict[str, Any] = Field(default_factory=dict, description="The arguments, by name.")
     key: Key | None = Field(default=None, description="As the header Idempotency-Key.")
     queue: QueueName | None = Field(default=None, description="The workflow's or task's own unless given.")
-    priority: Literal["critical", "high", "normal", "low"] | None = None
+    priority: PriorityWord | None = None
     delay: Seconds | None = Field(default=None, description="Seconds, or as in `1h30m`: start no sooner.")
     at: Instant | None = Field(default=None, description="Start no sooner than this.")
     tags: dict[Tag, Text] | None = Field(default=None, max_length=50, description="Words to find the run by.")
@@ -139,7 +138,7 @@ def _start(
             )
         )  # fmt: skip
     if own is None:
-        own = str((definition.document if definition and definition.document else {}).get("queue") or "default")
+        own = queue_in(definition)
         change.plain.remember(body.name, own)
     urgency = Priority.NORMAL if priority is None else priority
     spec = Spec(body.name, body.queue or own, urgency, body.timeout, hold=body.hold)

@@ -63,5 +63,9 @@ def start_of(task: Task[..., Any] | str, input: Mapping[str, Any] | None = None)
 
 def queue_of(name: str) -> Steps[str]:
     """A workflow's own queue, as its stored definition names it. That of a task is known to its code alone."""
-    known: Published | None = yield definitions.newest(name)
+    return queue_in((yield definitions.newest(name)))
+
+
+def queue_in(known: Published | None) -> str:
+    """The queue that a stored definition names, if there is one."""
     return str((known.document if known and known.document else {}).get("queue") or "default")
