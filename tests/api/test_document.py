@@ -205,6 +205,11 @@ def test_every_reference_and_every_link_leads_somewhere() -> None:
     } <= pairs  # fmt: skip
 
 
+def test_no_model_has_the_name_of_another() -> None:
+    """Two of one name would be told apart by the modules they are in, which are nobody's business."""
+    assert [name for name in document(table())["components"]["schemas"] if "__" in name] == []
+
+
 def test_the_document_is_openapi_3_1() -> None:
     made = document(table())
     assert made["openapi"].startswith("3.1.")

@@ -30,7 +30,7 @@ class QueueList(Model):
     items: list[Queue]
 
 
-class Paused(Model):
+class PausedQueue(Model):
     """Whether a queue is paused."""
 
     name: str
@@ -50,17 +50,17 @@ class Queues:
         return QueueList(items=[row(Queue, one) for one in found if asked.reaches(queue=one["name"])])
 
     @operation("Pause a queue", changes="queue.pause")
-    async def on_post_pause(self, change: Change, name: QueueName) -> Paused:
+    async def on_post_pause(self, change: Change, name: QueueName) -> PausedQueue:
         """No task of it is claimed any more; running ones go on."""
         change.require(queue=name)
         await change.run(control.pause_queue(name, actor=change.actor))
         change.tell(f"queue:{name}", after={"paused": True})
-        return Paused(name=name, paused=True)
+        return PausedQueue(name=name, paused=True)
 
     @operation("Resume a queue", changes="queue.resume")
-    async def on_post_resume(self, change: Change, name: QueueName) -> Paused:
+    async def on_post_resume(self, change: Change, name: QueueName) -> PausedQueue:
         """Its tasks are claimed again. One that was not paused stays as it is."""
         change.require(queue=name)
         was = await change.run(control.resume_queue(name))
         change.tell(f"queue:{name}", before={"paused": was}, after={"paused": False})
-        return Paused(name=name, paused=False)
+        return PausedQueue(name=name, paused=False)
