@@ -10,8 +10,7 @@ import click
 from pgflow import duration
 from pgflow.cli import connection, output
 from pgflow.cli.parameters import ID
-from pgflow.graph.differences import ABSENT, Change
-from pgflow.sdk.comparing import Comparison, Difference, Side, shown
+from pgflow.sdk.comparing import MOST_TEXT, Comparison, Difference, Side
 
 
 @click.command("diff", cls=output.Command)
@@ -49,8 +48,7 @@ def lines(found: Comparison) -> Iterator[str]:
     if found.definition is not None:
         yield "definition"
         yield from (f"    {line}" for line in str(found.definition).splitlines())
-    yield from map(_change, found.input)
-    yield from map(_change, found.output)
+    yield from (change.text(MOST_TEXT) for change in (*found.input, *found.output))
     for part in found.parts:
         yield from _part(part)
     if found.left_out:
@@ -64,7 +62,7 @@ def _part(part: Difference) -> Iterator[str]:
         yield f"{sign} {part.name}: {', '.join(_side(side))}"
         return
     yield f"~ {part.name}: {', '.join(_both(part.old, part.new)) or 'another result'}"
-    yield from (f"    {_change(change)}" for change in part.output)
+    yield from (f"    {change.text(MOST_TEXT)}" for change in part.output)
     if part.more:
         yield "    and more" if part.output else "    the results differ, and are too large to be compared"
 
@@ -93,11 +91,3 @@ def _both(old: Side, new: Side) -> Iterator[str]:
 
 def _error(error: dict[str, Any]) -> str:
     return f"{error.get('type')}: {str(error.get('message')).partition(chr(10))[0]}"
-
-
-def _change(change: Change) -> str:
-    if change.old is ABSENT:
-        return f"{change.path}: + {shown(change.new)}"
-    if change.new is ABSENT:
-        return f"{change.path}: - {shown(change.old)}"
-    return f"{change.path}: {shown(change.old)} -> {shown(change.new)}"

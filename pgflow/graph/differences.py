@@ -40,6 +40,14 @@ class Change(NamedTuple):
         both = {"path": self.path, "old": self.old, "new": self.new}
         return {name: value for name, value in both.items() if value is not ABSENT}
 
+    def text(self, most: int = 200) -> str:
+        """As a line, with so many characters of each value."""
+        if self.old is ABSENT:
+            return f"{self.path}: + {clipped(self.new, most)}"
+        if self.new is ABSENT:
+            return f"{self.path}: - {clipped(self.old, most)}"
+        return f"{self.path}: {clipped(self.old, most)} -> {clipped(self.new, most)}"
+
 
 End = tuple[str, str]
 
@@ -90,17 +98,17 @@ class Differences:
         return "\n".join(self._lines()) or "no difference"
 
     def _lines(self) -> Iterator[str]:
-        yield from (f"~ {_said(change)}" for change in self.fields)
+        yield from (f"~ {change.text()}" for change in self.fields)
         yield from (f"- node {name} ({node['type']})" for name, node in self.removed.items())
         yield from (f"+ node {name} ({node['type']})" for name, node in self.added.items())
         for name, changes in self.changed.items():
             yield f"~ node {name}"
-            yield from (f"    {_said(change)}" for change in changes)
+            yield from (f"    {change.text()}" for change in changes)
         yield from (f"- edge {_edge(edge)}" for edge in self.edges_removed)
         yield from (f"+ edge {_edge(edge)}" for edge in self.edges_added)
         for (source, target), changes in self.edges_changed.items():
             yield f"~ edge {source} -> {target}"
-            yield from (f"    {_said(change)}" for change in changes)
+            yield from (f"    {change.text()}" for change in changes)
 
 
 def differences(old: Definition, new: Definition) -> Differences:
@@ -150,17 +158,10 @@ def _changes(old: Any, new: Any, path: str) -> Iterator[Change]:
         yield Change(path, old, new)
 
 
-def _said(change: Change) -> str:
-    if change.old is ABSENT:
-        return f"{change.path}: + {_value(change.new)}"
-    if change.new is ABSENT:
-        return f"{change.path}: - {_value(change.old)}"
-    return f"{change.path}: {_value(change.old)} -> {_value(change.new)}"
-
-
-def _value(value: Any) -> str:
+def clipped(value: Any, most: int) -> str:
+    """A value as JSON, with so many characters of it."""
     text = orjson.dumps(value).decode()
-    return text if len(text) <= 200 else f"{text[:200]}..."
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def _edge(edge: Mapping[str, Any]) -> str:

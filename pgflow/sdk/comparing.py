@@ -7,10 +7,8 @@ from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import Any, NamedTuple
 
-import orjson
-
 from pgflow.engine.runs import Differing
-from pgflow.graph.differences import ABSENT, Change, Differences
+from pgflow.graph.differences import ABSENT, Change, Differences, clipped
 from pgflow.graph.shapes import joined
 from pgflow.sdk.graph_state import NodeState
 
@@ -144,16 +142,8 @@ def _json(change: Change) -> dict[str, Any]:
 
 
 def _bounded(value: Any) -> Any:
-    text = shown(value)
+    text = clipped(value, MOST_TEXT)
     return text if text.endswith("...") else value
-
-
-def shown(value: Any) -> str:
-    """A value as text of bounded length."""
-    if value is ABSENT:
-        return "-"
-    text = orjson.dumps(value).decode()
-    return text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]}..."
 
 
 def changes(old: Any, new: Any, path: str) -> tuple[list[Change], bool]:

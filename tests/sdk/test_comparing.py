@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pgflow import App, Context
 from pgflow.cli.compare import lines
 from pgflow.engine.runs import Differing
-from pgflow.graph.differences import ABSENT
+from pgflow.graph.differences import ABSENT, clipped
 from pgflow.sdk import comparing
 from pgflow.testing.plugin import Engines
 from tests.graphs.test_forking import World, act, edges, world
@@ -51,7 +51,7 @@ def test_what_is_large_takes_no_longer_than_what_is_small() -> None:
     big = Differing("x", "completed", "completed", 1, 1, 0.1, 0.1, True, False, None, None, None, None)
     (part,) = comparing.steps([big])
     assert (part.output, part.more) == ([], True)
-    assert comparing.shown("x" * 10_000) == '"' + "x" * 299 + "..."
+    assert clipped("x" * 10_000, comparing.MOST_TEXT) == '"' + "x" * 299 + "..."
 
 
 async def test_two_runs_of_code_differ_by_step(pgflow_engine: Engines) -> None:
