@@ -203,7 +203,7 @@ async def test_a_write_that_is_not_fenced_is_found(pgflow_engine: Engines, patch
     fence = FENCE.replace("a.", "p.") if name == "task/spawn" else FENCE
     patch(name, lambda text: text.replace(fence, "%(worker)s::bigint is not null"))
     with pytest.raises(CrashTestFailed, match="what a dead worker wrote late was taken"):
-        await crash_everywhere(pgflow_engine(flows.app), flows.plain_family, [1, 2])
+        await crash_everywhere(pgflow_engine(flows.app), flows.family, [1, 2, 3])
 
 
 async def test_a_step_that_is_recorded_twice_is_found(
