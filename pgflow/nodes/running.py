@@ -38,7 +38,7 @@ from pgflow.nodes.base import Config, Flow, NodeType, Scene, Work
 from pgflow.nodes.children import child
 from pgflow.nodes.secrets import named
 from pgflow.sdk.driving import Group
-from pgflow.sdk.graph_forking import DROPPED, STOPPED, kept_of
+from pgflow.sdk.graph_forking import DROPPED, PASSED, STOPPED, kept_of
 from pgflow.sdk.journal import Wait
 from pgflow.sdk.operations import Operation
 from pgflow.sdk.replay import Replay
@@ -102,12 +102,13 @@ class GraphRun(Group):
         self._refused: set[str] = set()
         self._undone: list[str] = []
         self._broken: Exception | None = None
-        self._stopped = self._gave_up = False
+        self._stopped, self._gave_up = False, False
         stopped = replay.history.answer(STOPPED)
         self._barred: set[str] = set() if stopped is None else set(stopped["result"]["undone"])
         if stopped is not None and stopped["result"]["error"] is not None:
             self._broken = Fatal(stopped["result"]["error"])
         self._because = "" if stopped is None else stopped["result"].get("because", "")
+        self._closed = stopped is not None  # no child is asked for any more: those that were are recorded
         dropped = replay.history.answer(DROPPED)
         if dropped is not None:
             self._barred.update(dropped["result"])
@@ -162,11 +163,13 @@ class GraphRun(Group):
                 self._first.append(self._todo.pop())
 
     def _next(self) -> tuple[int, Operation] | None:
-        """What was begun before comes first, and is not counted: it was within the limit when it began."""
-        following = self._first.popleft() if self._first else super()._next()
+        """What was begun before comes first, and is not counted: it was within the limit when it began. Nothing else
+        begins when a failure is known that stops the run."""
+        following = self._first.popleft() if self._first else None if self._put_off else super()._next()
         if following is None and self._replaying and not self._working:
             self._replaying = False
-            for number in self._put_off:
+            put_off, self._put_off = self._put_off, []
+            for number in put_off:
                 self._judge(number)
             if self._broken is not None and not self._stopped:
                 self._stop("")
@@ -177,6 +180,7 @@ class GraphRun(Group):
         kind = self._types.get(node.type)
         if kind is None:
             raise Fatal(f"there is no node type {node.type} here; is the package installed that has it?")
+        self._replay.history.answer(f"{name}/{PASSED}")
         self._tell(EventType.NODE_STARTED, name, {"type": node.type})
         request = self._requester(name, node, kind)
         render = partial(self._render, of=name)
@@ -234,7 +238,7 @@ class GraphRun(Group):
         timeout = node.timeout or (kind.timeout if isinstance(kind, Work) else None)
 
         def request(task: str, input: Mapping[str, Any]) -> Request:
-            if self._stopped:
+            if self._closed:
                 self._refused.add(name)
                 raise TaskCancelled(f"node {name} does nothing more: the run has stopped")
             queue = node.queue or self._queues.get(task) or definition.queue
@@ -244,6 +248,8 @@ class GraphRun(Group):
 
     def _ended(self, number: int) -> None:
         name = self._names[number]
+        if number not in self.errors and name in self._refused:  # it made do with what it had
+            self.errors[number] = TaskCancelled(f"node {name} was not done to its end: the run has stopped")
         error = self.errors.get(number)
         if isinstance(error, WorkflowError):
             raise error
@@ -264,8 +270,8 @@ class GraphRun(Group):
         """Note how a node ended, and let begin what follows from that."""
         name, error, broken = self._names[number], self.errors.get(number), self._broken
         self._running.discard(name)
-        if error is None and name in self._refused:  # it made do with what it had
-            error = TaskCancelled(f"node {name} was not done to its end: the run has stopped")
+        if self._definition.concurrency is not None and name not in self._kept:
+            self._record(f"{name}/{PASSED}", None)
         if error is None:
             state, output = State.COMPLETED, self.results[number]
             self._nodes[name] = {"state": state.value, "output": output}
@@ -312,7 +318,7 @@ class GraphRun(Group):
 
     def _stop(self, because: str) -> None:
         """Let nothing more begin; nothing more is demanded of the history."""
-        self._stopped, self._because = True, self._because or because
+        self._stopped, self._closed, self._because = True, True, self._because or because
         self._running.difference_update(self._names[number] for number, _ in self._todo)
         self._todo.clear()
         self._undone = self._fates.stop(self._running)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from pgflow.engine.runs import Differing
 from pgflow.graph.differences import ABSENT, Change, Differences, clipped
 from pgflow.graph.shapes import joined
+from pgflow.sdk.graph_forking import PASSED
 from pgflow.sdk.graph_state import NodeState
 
 MOST_KEYS = 1000
@@ -211,7 +212,7 @@ def nodes(
     parts = {name: Difference(name, _of(old.get(name)), _of(new.get(name))) for name in dict.fromkeys([*new, *old])}
     for one in recorded:
         name, _, rest = one.key.partition("/")
-        if name in parts:
+        if name in parts and rest != PASSED:
             _add(parts[name], one, rest or "output")
     return [part for part in parts.values() if part.outcome or _longer(part)]
 

@@ -38,6 +38,9 @@ STOPPED = "$stopped"
 """Under which a run that stops records which nodes it does not begin any more, and why if none failed."""
 DROPPED = "$dropped"
 """Under which it records those that had begun, and only waited."""
+PASSED = "$passed"
+"""Under which, after its name, a node is recorded that has ended, in a graph where nodes wait for their turn: after a
+crash it must not wait for it again, and may have left nothing else to be known by."""
 
 _SHOWN = 10
 _ENDS = {EventType.NODE_COMPLETED, EventType.NODE_FAILED, EventType.NODE_SKIPPED}

@@ -328,7 +328,14 @@ async def everywhere(engine: LocalEngine, document: dict[str, Any]) -> CrashRepo
     await engine.call(workflows.define([workflows.Definition("graph", "graph", b"x" * 32, text)]))
     workflow = await Library(engine.call, engine.client._drive).workflow("graph")
     assert workflow is not None
-    return await crash_everywhere(engine, workflow, INPUT)
+    report = await crash_everywhere(engine, workflow, INPUT)
+    with psycopg.connect(engine.settings.require_url(), autocommit=True) as connection:
+        twice = connection.execute(
+            "select root_id, key, array_agg(type::text) from pgflow.event"
+            " where type::text = any (%s) group by 1, 2 having count(*) > 1", [list(ENDS)]
+        ).fetchall()  # fmt: skip
+    assert not twice
+    return report
 
 
 def act(fails: int = 0, **more: Any) -> dict[str, Any]:
@@ -388,5 +395,23 @@ async def test_a_run_that_stops_comes_to_the_same_at_whichever_commit_its_worker
         "never": act(),
     }
     document = {"nodes": nodes, "edges": edges("good>nothing nothing>after rest>never"), "on_failure": "stop"}
+    report = await everywhere(pgflow_engine(app_of_acts()), document)
+    assert report.crashes > 5
+
+
+async def test_what_has_passed_does_not_wait_for_its_turn_again_after_a_death(pgflow_engine: Engines) -> None:
+    slow = act(1) | {"retry": {"max_attempts": 2, "base": "2m", "jitter": False}}
+    nodes = {"first": act(), "nothing": {"type": "noop"}, "slow": slow}
+    document = {"nodes": nodes, "edges": edges("first>slow"), "timeout": "1m", "concurrency": 1}
+    report = await everywhere(pgflow_engine(app_of_acts()), document)
+    assert report.crashes > 5
+
+
+async def test_a_map_that_was_refused_its_next_child_is_cut_off_for_good(pgflow_engine: Engines) -> None:
+    many = {
+        "type": "map", "retry": {"max_attempts": 2, "base": "2m", "jitter": False},
+        "config": {"over": [1, 1], "task": "act", "input": {"fails": 1}, "concurrency": 1, "on_failure": "keep"},
+    }  # fmt: skip
+    document = {"nodes": {"bad": act(5), "many": many}, "on_failure": "stop"}
     report = await everywhere(pgflow_engine(app_of_acts()), document)
     assert report.crashes > 5
