@@ -163,9 +163,8 @@ class GraphRun(Group):
                 self._first.append(self._todo.pop())
 
     def _next(self) -> tuple[int, Operation] | None:
-        """What was begun before comes first, and is not counted: it was within the limit when it began. Nothing else
-        begins when a failure is known that stops the run."""
-        following = self._first.popleft() if self._first else None if self._put_off else super()._next()
+        """What was begun before comes first, and is not counted: it was within the limit when it began."""
+        following = self._first.popleft() if self._first else super()._next()
         if following is None and self._replaying and not self._working:
             self._replaying = False
             put_off, self._put_off = self._put_off, []
