@@ -71,7 +71,13 @@ class Feed(Service):
         self._tail.wake()
 
     async def rest(self, seconds: float) -> None:
-        """Wait for the time, for `wake` or for a notification."""
+        """Wait for the time or for `wake`; while somebody listens, for a notification too.
+
+        While nobody does nothing reads the connection, and what came last would keep it readable for ever.
+        """
+        if not self._listened:
+            await super().rest(seconds)
+            return
         await self._tail.rest(seconds)
         self._woken.clear()
 

@@ -48,8 +48,10 @@ class Service(ABC):
     async def rest(self, seconds: float) -> None:
         """Wait for the time to pass or for `wake`."""
         if seconds > 0 and not self._woken.is_set():
+            # Not `wait_for`, which swallows a cancellation that comes together with the wake.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await self._woken.wait()
         self._woken.clear()
 
     async def rest_on(self, descriptor: int | None, seconds: float, readable: Callable[[], None]) -> None:

@@ -21,6 +21,11 @@ def root(engine: Engine) -> int:
     return engine.enqueue()[0]
 
 
+def patient(settings: Settings) -> Settings:
+    """Settings under which what is not heard of would not be seen in a test's time."""
+    return settings.model_copy(update={"safety_poll": 600.0})
+
+
 async def settle(following: Tail) -> None:
     """Look until there is nothing more and it rests for long."""
     async with asyncio.timeout(20):
@@ -40,15 +45,13 @@ async def next_event(following: Tail) -> list[int]:
 
 
 async def test_it_is_woken(database: Settings, engine: Engine, root: int) -> None:
-    following = Tail(database)
+    following = Tail(patient(database))
     for _ in range(3):
         await settle(following)
-        begun = time.monotonic()
         resting = asyncio.create_task(next_event(following))
         await asyncio.sleep(0.05)
         written = write(engine.connection, root)
         assert await resting == written
-        assert time.monotonic() - begun < 2
     await following.close()
     assert engine.query("select from pgflow.idle where until > clock_timestamp()") == []
 
@@ -60,8 +63,7 @@ async def test_what_is_written_at_any_moment_of_going_to_rest_is_seen(
     sent = 0
     at = -1
     written: list[int] = []
-    tried: list[float] = []
-    following = Tail(database)
+    following = Tail(patient(database))
 
     def around(send: Callable[..., Any]) -> Callable[..., Any]:
         async def sending(*arguments: Any) -> Any:
@@ -84,28 +86,22 @@ async def test_what_is_written_at_any_moment_of_going_to_rest_is_seen(
         sent, written, at = 0, [], moment
         write(engine.connection, root)  # begins another going to rest
         seen: list[int] = []
-        begun = time.monotonic()
-        rest = 0.0
-        while time.monotonic() < begun + 2 and not (written and written[0] in seen):
-            found, rest = await following.look()
-            seen += [event.id for event in found]
-            if rest > 1 and sent <= at:
-                break  # it rests, and there was no such moment
-            await following.rest(rest)
-        if written:
-            assert written[0] in seen, f"not seen after statement {moment}"
-        else:
+        async with asyncio.timeout(20):
+            while not (written and written[0] in seen):
+                found, rest = await following.look()
+                seen += [event.id for event in found]
+                if rest > 1 and sent <= at:
+                    break  # it rests, and there was no such moment
+                await following.rest(rest)
+        if not written:
             assert moment > 3
             break
         at = -1
         await settle(following)
-        begun = time.monotonic()
         resting = asyncio.create_task(next_event(following))
         await asyncio.sleep(0.02)
         write(engine.connection, root)
         await resting
-        assert time.monotonic() - begun < 2, f"deaf after statement {len(tried)}"
-        tried.append(begun)
     await following.close()
 
 
@@ -118,9 +114,9 @@ async def test_whoever_is_deaf_polls_faster_until_it_hears(
     engine.connection.execute("delete from pgflow.idle")  # as if the notification had got lost
     written = write(engine.connection, root)
     assert await next_event(following) == written
-    while not (rest := (await following.look())[1]) or rest == tail.COALESCE:
-        pass
-    assert rest == 0.1
+    while (rest := (await following.look())[1]) not in {tail.DEAF_POLL, 1.0}:
+        pass  # it looks on for as long as a transaction goes on anywhere
+    assert rest == tail.DEAF_POLL
     write(engine.connection, root)
     await next_event(following)
     await settle(following)

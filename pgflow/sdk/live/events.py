@@ -20,7 +20,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
@@ -45,6 +45,8 @@ BUFFER = 1000
 """Events that a watcher may be behind."""
 INBOX = 100
 """Batches that wait to be handed on; more are dropped, and the gap is read from the table."""
+CROWD = 100
+"""Watchers that are told at once; then others of the process have their turn."""
 LINGER = 10.0
 """Seconds for which events are followed when nobody watches any more."""
 
@@ -75,12 +77,15 @@ class Events:
         self._woken = asyncio.Event()
         self._follower: asyncio.Task[None] | None = None
 
-    async def subscribe(self, asked: Filter = EVERYTHING, *, after: Cursor | None = None) -> Subscription:
+    async def subscribe(
+        self, asked: Filter = EVERYTHING, *, after: Cursor | None = None, ring: Callable[[], None] | None = None
+    ) -> Subscription:
         """Watch.
 
         Args:
             asked: which events.
             after: from this cursor on, such as that of the last event seen; from now on if not given.
+            ring: called whenever there is something to be taken, for whoever does not wait for it with `batch`.
 
         Raises:
             DatabaseUnavailable: the database cannot be reached.
@@ -88,7 +93,7 @@ class Events:
         begin = after
         if begin is None:
             begin = self._cursor if self._cursor is not None else await self._run(events.latest())
-        watcher = Subscription(asked, begin, self._buffer, self._read, self._join, self._leave)
+        watcher = Subscription(asked, begin, self._buffer, self._read, self._join, self._leave, ring)
         watcher.begin(caught_up=after is None)
         return watcher
 
@@ -176,12 +181,13 @@ class Events:
         if hopeful > 0:
             self._woken.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), hopeful)
+                async with asyncio.timeout(hopeful):  # `wait_for` may swallow a cancellation
+                    await self._woken.wait()
             return
         self._tail.cursor = self._cursor
         found, rest = await self._tail.look()
         assert self._tail.cursor is not None
-        self._tell(found, self._tail.cursor)
+        await self._tell(found, self._tail.cursor)
         if not self._inbox:
             await self._tail.rest(min(rest, LINGER))
 
@@ -189,21 +195,25 @@ class Events:
         """Hand on a published batch, after what was lost before it."""
         while self._cursor is not None and self._cursor < batch.before:
             page = await self._read(self._cursor, EVERYTHING)
-            self._tell(page.events, page.cursor)
-        self._tell(batch.events, batch.after)
+            await self._tell(page.events, page.cursor)
+        await self._tell(batch.events, batch.after)
 
-    def _tell(self, happened: Sequence[Event], reached: Cursor) -> None:
+    async def _tell(self, happened: Sequence[Event], reached: Cursor) -> None:
         """Tell everybody what happened; each leaves out what it knows."""
         assert self._cursor is not None
         if reached <= self._cursor:
             return
-        self._cursor = reached
+        before, self._cursor = self._cursor, reached  # from here on, who joins knows of it already
+        if happened and happened[0].cursor <= before:  # what was published may begin before that
+            happened = [event for event in happened if event.cursor > before]
         fitting: dict[Filter, list[Event]] = {}
-        for watcher in list(self._watchers):
+        for number, watcher in enumerate(list(self._watchers), 1):
             chosen = fitting.get(watcher.asked)
             if chosen is None:
                 chosen = fitting[watcher.asked] = [event for event in happened if watcher.asked.fits(event)]
-            watcher.offer(chosen, reached)
+            watcher.offer(chosen, before, reached)
+            if number % CROWD == 0:
+                await asyncio.sleep(0)
 
     async def _listen(self) -> None:
         from pgflow.redis.pubsub import Listener  # who has no Redis does not pay for importing its client

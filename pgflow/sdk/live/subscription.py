@@ -46,12 +46,14 @@ class Subscription:
         read: Callable[[Cursor, Filter], Awaitable[Page]],
         join: Callable[[Subscription, bool], bool],
         leave: Callable[[Subscription], None],
+        ring: Callable[[], None] | None = None,
     ) -> None:
         self.asked = asked
         self.cursor = cursor
         self.position = cursor
         self._limit = limit
         self._read, self._join, self._leave = read, join, leave
+        self._ring = ring
         self._buffer: deque[Event] = deque()
         self._news = asyncio.Event()
         self._behind = True
@@ -75,7 +77,28 @@ class Subscription:
             DatabaseUnavailable: the table cannot be read for what came before.
             ArgumentError: the cursor it began with is of another database.
         """
-        end = None if timeout is None else asyncio.get_running_loop().time() + timeout
+        if (found := await self.take(timeout)) or self.behind:
+            return found
+        if self._closed:
+            await asyncio.sleep(0)  # whoever asks on and on lets others have their turn
+        else:
+            self._news.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout):  # `wait_for` may swallow a cancellation
+                    await self._news.wait()
+        return self._taken()
+
+    async def take(self, within: float | None = None) -> list[Event | Resync]:
+        """What there is, without waiting for more; from the table while there is more in it, a page a time.
+
+        Args:
+            within: seconds after which to stop looking through what does not fit, if there is much of that.
+
+        Raises:
+            DatabaseUnavailable: the table cannot be read for what came before.
+            ArgumentError: the cursor it began with is of another database.
+        """
+        end = None if within is None else asyncio.get_running_loop().time() + within
         while self._behind and not self._closed:
             page = await self._read(self.position, self.asked)
             self.position = page.cursor
@@ -85,13 +108,17 @@ class Subscription:
                 return list(page.events)
             if end is not None and asyncio.get_running_loop().time() > end:
                 return []
-        if not self._buffer and not self._overrun and not self._closed:
-            self._news.clear()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), timeout)
-        elif self._closed:
-            await asyncio.sleep(0)  # whoever asks on and on lets others have their turn
         return self._taken()
+
+    @property
+    def behind(self) -> bool:
+        """Whether there is more to be read before it joins the others."""
+        return self._behind and not self._closed
+
+    @property
+    def ready(self) -> bool:
+        """Whether `take` would give something, or has to look for it in the table."""
+        return bool(self._buffer) or self._overrun or self.behind
 
     def _taken(self) -> list[Event | Resync]:
         if self._overrun and not self._closed:
@@ -103,20 +130,26 @@ class Subscription:
             self.cursor = self.position
         return taken
 
-    def offer(self, events: Sequence[Event], reached: Cursor) -> None:
-        """Take what happened; all of it that fits, up to a cursor. For `Events`."""
-        if self._overrun:
+    def offer(self, events: Sequence[Event], before: Cursor, reached: Cursor) -> None:
+        """Take what happened between two cursors; all of it that fits. For `Events`."""
+        if self._overrun or self._closed:
             return
-        fresh = [event for event in events if event.cursor > self.position]
+        if self.position > before:
+            events = [event for event in events if event.cursor > self.position]
         self.position = max(self.position, reached)
-        if len(self._buffer) + len(fresh) > self._limit:
+        if len(self._buffer) + len(events) > self._limit:
             self._overrun = True
             self._buffer.clear()
             self._leave(self)
         else:
-            self._buffer.extend(fresh)
-        if fresh:
-            self._news.set()
+            self._buffer.extend(events)
+        if events:
+            self._tell()
+
+    def _tell(self) -> None:
+        self._news.set()
+        if self._ring is not None:
+            self._ring()
 
     @property
     def closed(self) -> bool:
@@ -127,7 +160,7 @@ class Subscription:
         """Get nothing more."""
         self._closed = True
         self._leave(self)
-        self._news.set()
+        self._tell()
 
     async def __aenter__(self) -> Subscription:
         return self

@@ -129,7 +129,8 @@ class Tail:
                 loop.add_reader(descriptor, self.wake)
             try:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), seconds)
+                    async with asyncio.timeout(seconds):  # `wait_for` may swallow a cancellation
+                        await self._woken.wait()
             finally:
                 if descriptor is not None:
                     loop.remove_reader(descriptor)
