@@ -1,7 +1,7 @@
 # Every chore of the project. `make` alone lists them; ARGS="..." is handed on to the command behind a target.
 
 ARGS ?=
-WORKERS ?= 2
+WORKERS ?= 3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help

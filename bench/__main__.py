@@ -37,7 +37,7 @@ def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure the engine.")
     parser.add_argument("lane", choices=[*LANES, "all", "report"], help="what to measure; `report` renders again")
-    parser.add_argument("--tasks", type=int, help="how many tasks a round")
+    parser.add_argument("--tasks", type=int, help="how many tasks a round; of api: runs to list")
     parser.add_argument("--rounds", type=int, help="how many rounds")
     parser.add_argument("--quick", action="store_true", help="a taste of each: shows that it works, nothing more")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")

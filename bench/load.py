@@ -36,6 +36,7 @@ class Load:
         connections: how many at once.
         seconds: for how long.
         requests: no more than so many; 0: as many as there are.
+        pause: seconds that each connection rests between an answer and the next request.
     """
 
     port: int
@@ -46,6 +47,7 @@ class Load:
     connections: int = 1
     seconds: float = 1.0
     requests: int = 0
+    pause: float = 0.0
 
 
 @dataclass(slots=True)
@@ -77,8 +79,9 @@ def loaded(load: Load) -> Found:
 class Sender(asyncio.Protocol):
     """A connection that is never without a request, until the time is over."""
 
-    def __init__(self, requests: Sequence[bytes], first: int, end: float, most: int) -> None:
-        self._requests, self._turn, self._end, self._most = requests, first, end, most
+    def __init__(self, requests: Sequence[bytes], first: int, end: float, load: Load) -> None:
+        self._requests, self._turn, self._end, self._most = requests, first, end, load.requests
+        self._pause = load.pause
         self._buffer = b""
         self._sent_at = 0.0
         self.took: list[float] = []
@@ -104,10 +107,12 @@ class Sender(asyncio.Protocol):
         self.took.append(time.perf_counter() - self._sent_at)
         self.refused += self._buffer[9:10] != b"2"
         self._buffer = b""
-        if time.perf_counter() < self._end and len(self.took) != self._most:
-            self._send()
-        else:
+        if time.perf_counter() >= self._end or len(self.took) == self._most:
             self._transport.close()
+        elif self._pause:
+            asyncio.get_running_loop().call_later(self._pause, self._send)
+        else:
+            self._send()
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 (as asyncio calls it)
         """The end, or the server's."""
@@ -134,7 +139,7 @@ async def _send(load: Load) -> Found:
     senders: list[Sender] = []
     for number in range(load.connections):
         _, sender = await loop.create_connection(
-            lambda number=number: Sender(requests, number, begun + load.seconds, load.requests),  # type: ignore[misc]
+            lambda number=number: Sender(requests, number, begun + load.seconds, load),  # type: ignore[misc]
             "127.0.0.1",
             load.port,
         )

@@ -89,6 +89,10 @@ TARGETS = (
     Target("api", "the same, 32 connections: p99", "detail.starts.ms.p99", "≤ 100", _most(100), "ms"),
     Target("api", "lists among 5,000,000 runs, the slowest filter's p99", "detail.lists_p99_ms", "≤ 20", _most(20),
            "ms"),
+    Target("watchers", "a request's p99 with 500 streams, 80 events/s: to that without", "figure", "≤ 2", _most(2)),
+    Target("watchers", "the same, the worst of 5, 20 and 80 events/s", "detail.worst_p99_ratio", "≤ 2", _most(2)),
+    Target("watchers", "an event to one of 500 streams, 80 events/s, p50", "detail.most.lag_p50_ms", "≤ 250",
+           _most(250), "ms"),
     Target("events", "missed, doubled or out of order", "detail.lost", "0", _most(0)),
 )  # fmt: skip
 

@@ -69,7 +69,11 @@ class Worker:
         """Drain, and wait for its end."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
-            self._process.wait(60)
+            try:
+                self._process.wait(60)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise
 
     def kill(self) -> None:
         """End it all at once, as a power cut would: the supervisor first, which takes its executors along."""
@@ -85,8 +89,10 @@ class Worker:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: TracebackType | BaseException | None) -> None:
-        if kind is None:
-            self.stop()
-        else:
-            self.kill()
-        self._log.close()
+        try:
+            if kind is None:
+                self.stop()
+            else:
+                self.kill()
+        finally:
+            self._log.close()

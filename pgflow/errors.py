@@ -71,19 +71,25 @@ class ArgumentError(PgflowError):
     """The arguments do not fit the task's signature, or do not decode to its annotations."""
 
 
+class NameTaken(ArgumentError):
+    """What was to be made has the name of one that is there already."""
+
+
 class IdempotencyConflict(PgflowError):
     """A key that was used before came again with other arguments.
 
     Attributes:
         task_id: the task that was started with the key first.
+        position: which one of a batch it is, counted from 0.
     """
 
-    def __init__(self, key: str, task_id: int) -> None:
+    def __init__(self, key: str, task_id: int, position: int = 0) -> None:
         super().__init__(
             f"key {key!r} was already used with other arguments, by task {task_id}",
             hint="use a new key for a new request, or send the same arguments to get the first task back",
         )
         self.task_id = task_id
+        self.position = position
 
 
 class PayloadError(PgflowError):

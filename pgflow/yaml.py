@@ -21,6 +21,7 @@ Path = tuple[str | int, ...]
 
 MOST_CHARACTERS = 1_000_000
 _MOST_PARTS = 100_000
+_MOST_BRACKETS = 300
 
 
 class YamlError(ArgumentError):
@@ -107,6 +108,16 @@ class _Loader(yaml.SafeLoader):
     """Plain words as JSON means them."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (as yaml declares it)
+
+    def fetch_flow_collection_start(self, TokenClass: Any) -> None:  # noqa: N803 (yaml hands it over by name)
+        """Refuse here what is nested too deeply.
+
+        The scanner looks at each open bracket for each new one, so it would take a thousand times as long to come to
+        where the recursion ends.
+        """
+        if self.flow_level >= _MOST_BRACKETS:
+            raise RecursionError
+        super().fetch_flow_collection_start(TokenClass)
 
 
 for _tag, _words, _first in (

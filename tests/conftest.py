@@ -9,15 +9,19 @@ started by the first test that asks, so a run of pure tests needs no database at
 
 from __future__ import annotations
 
+import gc
 import os
-import shutil
-import tempfile
-import time
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# No test is about how long it takes: on a busy machine any example may.
+hypothesis.settings.register_profile("unhurried", hypothesis.settings(), deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 # Every other fixture lives in tests/fixtures/, one subject a module; each module is named here.
 pytest_plugins: list[str] = [
@@ -27,9 +31,12 @@ pytest_plugins: list[str] = [
     "tests.fixtures.hooks",
 ]
 
+# Images of containers set this to stay small. Here each of some hundred processes would compile the package anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 URL = "PGFLOW_TEST_DATABASE_URL"
 WHY_NOT = "PGFLOW_TEST_DATABASE_ERROR"
-PREFIX = "pgflow-tests-"
 
 
 class DatabaseServer:
@@ -65,6 +72,10 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[SERVER].start()
 
 
+def pytest_collection_finish() -> None:
+    gc.freeze()  # thousands of tests stay to the end: no collection has to look through them again
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     if SERVER in config.stash:
         config.stash[SERVER].stop()
@@ -80,33 +91,11 @@ def server_url(request: pytest.FixtureRequest) -> str:
     return os.environ[URL]
 
 
-@contextmanager
-def _embedded() -> Iterator[str]:
-    from pgflow.embedded.postgres import EmbeddedPostgres
+def _embedded() -> AbstractContextManager[str]:
+    from pgflow.testing.database import embedded
 
-    _sweep()
-    directory = Path(tempfile.mkdtemp(prefix=PREFIX))
-    directory.chmod(0o755)  # as root, the server runs under another account, which has to get in
     binaries = os.environ.get("PGFLOW_TEST_PG")
-    try:
-        with EmbeddedPostgres(directory, durable=False, binaries=Path(binaries) if binaries else None) as server:
-            yield server.url
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
-
-
-def _sweep() -> None:
-    """Remove what killed sessions left. Their servers died with them; who still runs holds its lock."""
-    from pgflow.embedded.lock import DirectoryLock
-    from pgflow.errors import EmbeddedError
-
-    for directory in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        with suppress(OSError, EmbeddedError):
-            if time.time() - directory.stat().st_mtime > 3600:  # a younger one may be about to take its lock
-                lock = DirectoryLock(directory / "lock")
-                lock.acquire()
-                shutil.rmtree(directory, ignore_errors=True)
-                lock.release()
+    return embedded(Path(binaries) if binaries else None)
 
 
 def _docker_is_wanted() -> bool:

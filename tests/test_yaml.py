@@ -67,6 +67,7 @@ def test_json_is_yaml(value: Any) -> None:
         (r'a: "\ud83d"', "f.yaml:1:4", "half a character"),
         ("a: 1e400", "f.yaml:1:4", "'1e400' is no number"),
         ("[" * 50_000, "f.yaml:1:1", "nested too deeply"),
+        ("{a: " * 50_000, "f.yaml:1:1", "nested too deeply"),
         ("x" * 1_000_001, "f.yaml:1:1", "1,000,001 characters"),
     ],
 )
@@ -75,6 +76,12 @@ def test_what_is_wrong_is_told_with_its_place(text: str, place: str, message: st
         load(text, "f.yaml")
     assert caught.value.message.startswith(f"{place}: ")
     assert message in str(caught.value)
+
+
+def test_a_few_hundred_brackets_are_read() -> None:
+    assert load("[" * 300 + "]" * 300).value == json.loads("[" * 300 + "]" * 300)
+    with pytest.raises(YamlError, match="nested too deeply"):
+        load("[" * 301 + "]" * 301)
 
 
 def test_aliases_that_multiply_are_refused() -> None:

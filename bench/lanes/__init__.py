@@ -9,7 +9,7 @@ from bench.ground import Ground
 from bench.result import Result
 
 LANES = ("drain", "enqueue", "latency", "held-snapshot", "depth", "recovery", "idle", "keyed", "steps", "fanout",
-         "sleepers", "replay", "timers", "events", "graph", "api")  # fmt: skip
+         "sleepers", "replay", "timers", "events", "graph", "api", "watchers")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,10 @@ class Options:
     tasks: int | None = None
     rounds: int | None = None
     quick: bool = False
+
+    def rest(self, seconds: float) -> float:
+        """How long to rest between two measures, so that one does not tell on the next: a taste rests little."""
+        return seconds / 4 if self.quick else seconds
 
 
 def run(lane: str, ground: Ground, options: Options) -> Result:

@@ -2,7 +2,9 @@
 
 One gunicorn process, its load from another process on the same machine, Postgres on the same cores. What is started is
 a task that nobody runs, without a key; each request is its own transaction, with an entry in the audit. The lists are
-asked for one after another, a page of 50 each, with every filter that there is: alone, with a rare value, together.
+asked for one after another, a page of 50 each, with every filter that there is: alone, with a rare value, together,
+from halfway on; then all of them over some connections at once. `bench/past.py` has what lies there; `--tasks` says
+how many.
 """
 
 from __future__ import annotations
@@ -15,12 +17,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 from urllib.parse import quote
 
+from bench import past
 from bench.apps import QUEUE
 from bench.cpu import Meter
 from bench.ground import Ground
@@ -30,35 +33,23 @@ from bench.result import Result, spread
 from bench.worker import HOME
 from pgflow import access
 from pgflow.access import Role
+from pgflow.api.cursor import packed
 from pgflow.config import Settings
-from pgflow.db import partitions
 from pgflow.embedded.port import free_port
 from pgflow.engine import access as verbs
 
 RUNS, SECONDS, CONNECTIONS, ROUNDS, LISTS = 5_000_000, 8.0, 32, 3, 300
-BATCH = 100_000
-WORKFLOWS, CUSTOMERS = 20, 5_000
-_TASKS = """
-    insert into pgflow.task (id, root_id, name, queue, priority, input, created_at, key, tags)
-    select i, i, 'bench.w' || i %% %(workflows)s, case when i %% 100 = 0 then 'rare' else 'bench' end, 2, '{}',
-           now() - make_interval(secs => (%(last)s - i) * 0.01), case when i %% 10 = 0 then 'k' || i end,
-           jsonb_build_object('customer', (i %% %(customers)s)::text)
-      from generate_series(%(first)s::bigint, %(end)s::bigint) i"""
-_OUTCOMES = """
-    insert into pgflow.outcome (root_id, task_id, state, attempt, error, finished_at)
-    select i, i, case when i %% 1000 = 0 then 'failed' when i %% 1000 = 1 then 'cancelled' else 'completed'
-           end::pgflow.state, 1, case when i %% 1000 = 0 then '{"type": "E"}'::jsonb end,
-           now() - make_interval(secs => (%(last)s - i) * 0.01 - 1)
-      from generate_series(%(first)s::bigint, %(end)s::bigint) i"""
+TOGETHER, CHARTS = 8, 20
+"""How many connections ask for lists at once, and how often each chart is asked for."""
 
 
 @contextmanager
-def serving(settings: Settings) -> Iterator[tuple[int, int]]:
-    """The API as a process. Gives its port and its process id."""
+def serving(settings: Settings, more: Mapping[str, str] = {}) -> Iterator[tuple[int, int]]:
+    """The API as a process, with more settings. Gives its port and its process id."""
     port = free_port()
     environment = {
         "PGFLOW_DATABASE_URL": settings.require_url(), "PGFLOW_API_RATE": "1000000/second",
-        "PGFLOW_API_ADDRESS_RATE": "1000000/second", "PYTHONPATH": str(HOME),
+        "PGFLOW_API_ADDRESS_RATE": "1000000/second", "PYTHONPATH": str(HOME), **more,
     }  # fmt: skip
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
@@ -95,55 +86,92 @@ def token(ground: Ground) -> str:
     return made
 
 
-def fill(ground: Ground, runs: int) -> None:
-    """So many runs that have ended, a hundredth of a second apart, the last one now."""
-    for first in range(1, runs + 1, BATCH):
-        given = {
-            "first": first, "end": min(runs, first + BATCH - 1), "last": runs, "workflows": WORKFLOWS,
-            "customers": CUSTOMERS,
-        }  # fmt: skip
-        ground.connection.execute("select setval('pgflow.task_id_seq', %(end)s)", given)
-        ground.session.run(partitions.make())
-        ground.connection.execute(_TASKS, given)
-        ground.connection.execute(_OUTCOMES, given)
-    ground.connection.execute("vacuum analyze pgflow.task, pgflow.outcome")
-    ground.connection.execute("checkpoint")
-
-
 def lists(runs: int) -> dict[str, str]:
     """What is asked for, by name."""
-    middle, day = runs // 2, "%Y-%m-%dT%H:%M:%SZ"
-    since = time.strftime(day, time.gmtime(time.time() - (runs - middle) * 0.01))
-    until = time.strftime(day, time.gmtime(time.time() - (runs - middle) * 0.01 + 600))
-    single = {
-        "all": "",
-        "workflow": "workflow=bench.w7",
-        "failed": "state=failed",
-        "completed": "state=completed",
-        "running": "state=running",
-        "rare queue": "queue=rare",
-        "key": f"key=k{middle // 10 * 10}",
-        "tag": "tag=customer%3D17",
+    middle = runs // 2
+
+    def at(number: float) -> str:
+        return quote(past.time_of(int(number), runs).strftime("%Y-%m-%dT%H:%M:%SZ"))
+
+    day = runs / past.DAYS
+    deep = f"after={packed(past.id_of(middle, runs), None)}"
+    deep_by_end = f"after={packed(past.id_of(middle, runs), past.time_of(middle, runs))}"
+    time = f"since={at(middle)}&until={at(middle + day / 144)}"
+    either = {
+        "all": "", "a workflow that is nearly all": "workflow=bench.busy", "one of a thousandth": "workflow=bench.w7",
+        "fifty runs, long ago": "workflow=bench.rare", "a workflow that is not there": "workflow=bench.none",
+        "rare queue": "queue=rare", "a key": f"key=k{middle // 20 * 20 + 10}", "a key that comes again": "key=nightly",
+        "tag": "tag=customer%3D17", "tag of one old run": "tag=order%3D17",
         "tag that nobody has": "tag=customer%3Dnobody",
-        "time": f"since={quote(since)}&until={quote(until)}",
-    }
-    together = {
+        "ten minutes": time, "before the first": f"until={at(-day)}", "since a week": f"since={at(middle)}",
+        "workflow, tag": "workflow=bench.busy&tag=customer%3Dnobody",
         "workflow, failed": "workflow=bench.w0&state=failed",
-        "workflow, tag, time": f"workflow=bench.w17&tag=customer%3D17&since={quote(since)}",
-        "all of them": f"workflow=bench.w0&state=failed&queue=rare&tag=customer%3D0&since={quote(since)}",
-    }
-    newest = single | together
-    ended = {
-        f"{name}, by end": f"{query}&order=finished" for name, query in newest.items() if name != "running"
+        "workflow, completed, tag": "workflow=bench.w7&state=completed&tag=customer%3Dnobody",
+        "workflow, tag, time": f"workflow=bench.busy&tag=customer%3D17&since={at(middle)}",
+        "key, cancelled": "key=nightly&state=cancelled",
+        "all of them": f"workflow=bench.w0&state=failed&queue=rare&key=nightly&tag=customer%3D0&since={at(0)}",
     }  # fmt: skip
-    return {name: f"/api/v1/runs?limit=50&{query}".rstrip("&") for name, query in (newest | ended).items()}
+    final = {state: f"state={state}" for state in ("completed", "failed", "cancelled", "skipped")} | {
+        f"{state}, tag that nobody has": f"state={state}&tag=customer%3Dnobody" for state in ("completed", "failed")
+    }
+    live = {state: f"state={state}" for state in ("queued", "running", "sleeping", "waiting", "needs_attention")} | {
+        "waiting, tag that nobody has": "state=waiting&tag=customer%3Dnobody",
+    }
+    found = {
+        **either, **final, **live,
+        **{f"{name}, halfway": f"{query}&{deep}" for name, query in (either | final).items()},
+        **{f"{name}, by end": f"{query}&order=finished" for name, query in (either | final).items()},
+        **{f"{name}, by end, halfway": f"{query}&order=finished&{deep_by_end}" for name, query in either.items()},
+    }  # fmt: skip
+    return {name: f"/api/v1/runs?limit=50&{query}".rstrip("&") for name, query in found.items()}
+
+
+def charts() -> dict[str, list[str]]:
+    """The same with many values, because an answer is kept for some seconds."""
+    spans = {"an hour": 3600, "a day": 86400, "a fortnight": 14 * 86400}
+    return {
+        f"{name}{', by ' + by if by else ''}": [
+            f"/api/v1/stats?since={seconds - 1 - seconds * number // 100}" + (f"&by={by}" if by else "")
+            for number in range(CHARTS)
+        ]
+        for name, seconds in spans.items()
+        for by in ("", "workflow")
+    }
+
+
+def asked(port: int, secret: str, runs: int, *, quick: bool) -> dict[str, Any]:
+    """How long each list takes, alone and beside others, and each chart."""
+    times: dict[str, dict[str, float]] = {}
+    wanted = dict(list(lists(runs).items())[: 1 if quick else None])
+    for name, path in wanted.items():
+        loaded(Load(port, secret, "GET", [path], seconds=10.0, requests=1 if quick else 20))  # each connection plans
+        found = loaded(Load(port, secret, "GET", [path], seconds=60.0, requests=3 if quick else LISTS))
+        assert found.refused == 0, (name, found)
+        times[name] = found.ms
+    together = loaded(Load(port, secret, "GET", list(wanted.values()), "", TOGETHER, 0.3 if quick else 10.0))
+    assert together.refused == 0, together
+    drawn = {}
+    for name, paths in dict(list(charts().items())[: 1 if quick else None]).items():
+        found = loaded(Load(port, secret, "GET", paths[: 1 if quick else None], seconds=60.0,
+                            requests=1 if quick else CHARTS))  # fmt: skip
+        assert found.refused == 0, (name, found)
+        drawn[name] = found.ms
+    return {
+        "slowest_list": max(times, key=lambda name: times[name]["p99"]),
+        "lists_p99_ms": max(one["p99"] for one in times.values()),
+        "lists_p50_ms": max(one["p50"] for one in times.values()),
+        "lists_together_ms": together.ms,
+        "lists_ms": times,
+        "charts_ms": drawn,
+    }
 
 
 def run(ground: Ground, options: Options) -> Result:
     """First the starts, then the lists."""
     quick = options.quick
     rounds = options.rounds or (1 if quick else ROUNDS)
-    runs = options.tasks or (500 if quick else RUNS)
+    wanted = options.tasks or (2_000 if quick else RUNS)
+    runs = wanted if quick else past.room_for(wanted)
     seconds, connections = (0.3, 4) if quick else (SECONDS, CONNECTIONS)
     secret = token(ground)
     body = json.dumps({"name": "bench.noop", "queue": QUEUE, "input": {"order": 17}})
@@ -162,24 +190,20 @@ def run(ground: Ground, options: Options) -> Result:
             costs.append(meter.spent().per(one.answers))
             found.append(one)
         ground.clear()
-        fill(ground, runs)
-        times: dict[str, dict[str, float]] = {}
-        for name, path in list(lists(runs).items())[: 1 if quick else None]:
-            answered = loaded(Load(port, secret, "GET", [path], seconds=60.0, requests=3 if quick else LISTS))
-            assert answered.refused == 0, (name, answered)
-            times[name] = answered.ms
+        past.fill(ground, runs)
+        listed = asked(port, secret, runs, quick=quick)
     rates = [one.rate for one in found]
     cpu, wal = costs[len(costs) // 2]
     detail: dict[str, Any] = {
         "starts": asdict(sorted(found, key=lambda one: one.rate)[len(found) // 2]),
-        "lists_ms": times,
-        "slowest_list": max(times, key=lambda name: times[name]["p99"]),
-        "lists_p99_ms": max(one["p99"] for one in times.values()),
+        **listed,
     }
     return Result(
         "api", statistics.median(rates), "requests/s", None, None, {**cpu}, wal,
         {"starts": f"POST /api/v1/runs for {seconds} s over {connections} connections", "runs": runs,
-         "lists": f"{LISTS} times one after another, 50 a page", "rounds": rounds, "per": "start",
+         "left_out_for_lack_of_disk": wanted - runs,
+         "lists": f"{LISTS} times one after another, 50 a page; then {TOGETHER} at once", "rounds": rounds,
+         "per": "start",
          "worker": "the API: pgflow api --processes 1"},
         {"figure": spread(rates, 0)}, detail,
     )  # fmt: skip

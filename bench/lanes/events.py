@@ -58,11 +58,11 @@ class Watched:
         return {"events": len(self.lags), "ms": percentiles(self.lags), "missed": self.missed, "again": self.again}
 
 
-async def watch(settings: Settings, work: Coroutine[Any, Any, int]) -> Watched:
-    """Watch while the work goes on, and until as many events have come as it answers."""
+async def watch(settings: Settings, work: Coroutine[Any, Any, int], rest: float) -> Watched:
+    """Watch while the work goes on, and until as many events have come as it answers; it begins after a rest."""
     got = Watched()
     async with Events(settings, buffer=BUFFER) as events, await events.subscribe() as subscription:
-        await asyncio.sleep(2.0)  # time for the feed to be heard
+        await asyncio.sleep(rest)  # time for the feed to be heard
         working = asyncio.create_task(work)
         quiet_since = time.monotonic()
         while not working.done() or (len(got.seen) < working.result() and time.monotonic() < quiet_since + GRACE):
@@ -103,16 +103,16 @@ async def steadily(ground: Ground, rate: int, seconds: float) -> int:
 def measured(ground: Ground, options: Options, urls: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Both kinds of load, with these Redis nodes or none; and the cost of the steady one, a task."""
     tasks = options.tasks or (5 if options.quick else SINGLE)
-    seconds = 0.5 if options.quick else SECONDS
+    seconds, rest = 0.5 if options.quick else SECONDS, options.rest(2.0)
     settings = ground.settings.model_copy(update={"redis_url": urls})
     ground.clear()
     with Worker(ground.settings, environment={"PGFLOW_REDIS_URL": ",".join(urls)}) as worker:
         worker.wait_registered(ground.connection)
-        time.sleep(1.0)
-        single = asyncio.run(watch(settings, singly(ground.settings, tasks)))
+        time.sleep(rest / 2)
+        single = asyncio.run(watch(settings, singly(ground.settings, tasks), rest))
         ground.clear_history()
         meter = Meter(ground.connection, [worker.pid])
-        steady = asyncio.run(watch(settings, steadily(ground, RATE, seconds)))
+        steady = asyncio.run(watch(settings, steadily(ground, RATE, seconds), rest))
         cpu, wal = meter.spent().per(max(1, len(steady.seen) // 2))
     return {"single": single.document(), "steady": steady.document()}, {"cpu": cpu, "wal": wal}
 

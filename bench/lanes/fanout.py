@@ -45,9 +45,9 @@ class Fan:
     spent: Spent
 
 
-def fan_out(ground: Ground, client: Client, worker: Worker, children: int) -> Fan:
+def fan_out(ground: Ground, client: Client, worker: Worker, children: int, rest: float = REST) -> Fan:
     """One run on a worker that has nothing else to do."""
-    time.sleep(REST)
+    time.sleep(rest)
     meter = Meter(ground.connection, [worker.pid])
     began = time.perf_counter()
     handle = client.start(fan, children)
@@ -64,15 +64,16 @@ def run(ground: Ground, options: Options) -> Result:
     """Rounds of small ones, a large one and the floors of both, interleaved."""
     children = options.tasks or (50 if options.quick else CHILDREN)
     rounds = options.rounds or (1 if options.quick else ROUNDS)
+    rest = options.rest(REST)
     small, large, small_floors, large_floors = [], [], [], []
     for _ in range(rounds):
         ground.clear()
         ground.connection.execute("vacuum (analyze)")  # as on a database that was idle: it takes its tables for empty
         with Worker(ground.settings) as worker, Client(ground.settings) as client:
             worker.wait_registered(ground.connection)
-            fan_out(ground, client, worker, 20)  # opens connections
-            small += [fan_out(ground, client, worker, children) for _ in range(3)]
-            large.append(fan_out(ground, client, worker, children * TIMES))
+            fan_out(ground, client, worker, 20, rest)  # opens connections
+            small += [fan_out(ground, client, worker, children, rest) for _ in range(3)]
+            large.append(fan_out(ground, client, worker, children * TIMES, rest))
         ground.clear()
         small_floors += [floors.fan_out(ground.settings, children) for _ in range(3)]
         large_floors.append(floors.fan_out(ground.settings, children * TIMES))

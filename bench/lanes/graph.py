@@ -99,10 +99,11 @@ class Bench:
     Args:
         ground: where.
         worker: it.
+        rest: seconds between two runs.
     """
 
-    def __init__(self, ground: Ground, worker: Worker) -> None:
-        self._ground, self._worker = ground, worker
+    def __init__(self, ground: Ground, worker: Worker, rest: float) -> None:
+        self._ground, self._worker, self._rest = ground, worker, rest
 
     def go(self, document: dict[str, Any], runs: int = 1) -> Went:
         """Run a graph, so many times at once."""
@@ -111,7 +112,7 @@ class Bench:
         name = document["name"]
         stored = workflows.Definition(name, "graph", hashlib.sha256(text).digest(), text)
         ground.session.run(workflows.define([stored]))
-        time.sleep(REST)
+        time.sleep(self._rest)
         meter = Meter(ground.connection, [self._worker.pid])
         ids = ground.session.run(enqueue.enqueue([enqueue.Request(enqueue.Spec(name, QUEUE), b"{}")] * runs)).ids
         deadline = time.monotonic() + 120
@@ -165,14 +166,14 @@ class Round:
     big: Went
 
 
-def a_round(ground: Ground, kind: str, nodes: int, runs: int, times: int) -> Round:
+def a_round(ground: Ground, kind: str, nodes: int, runs: int, times: int, rest: float) -> Round:
     """Run one of everything in a fresh worker."""
     ground.clear()
     ground.connection.execute("vacuum (analyze)")  # as on a database that was idle: it takes its tables for empty
     with Worker(ground.settings) as worker, Client(ground.settings) as client:
         worker.wait_registered(ground.connection)
         client.result(client.start(chain, 1), timeout=30)  # opens connections
-        bench = Bench(ground, worker)
+        bench = Bench(ground, worker, rest)
         bench.go(layered(4, SMALL // 4, kind))
         width, share = max(3, nodes // 10), max(5, MANY * nodes // NODES // FEW)
         few = max(1, share)
@@ -194,7 +195,7 @@ def run(ground: Ground, options: Options) -> Result:
     bare: dict[str, list[floors.Bare]] = {kind: [] for kind in KINDS}
     for _ in range(rounds):
         for kind in KINDS:
-            went[kind].append(a_round(ground, kind, nodes, runs, times))
+            went[kind].append(a_round(ground, kind, nodes, runs, times, options.rest(REST)))
         ground.clear()
         bare["noop"] += [floors.tell(ground.settings, nodes) for _ in range(times)]
         bare["task"] += [floors.fan_out(ground.settings, nodes) for _ in range(times)]

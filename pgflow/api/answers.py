@@ -7,7 +7,10 @@ import gzip
 import re
 import secrets
 
+import falcon
 import falcon.asgi
+
+from pgflow.api.revisions import is_known
 
 COMPRESSED_FROM = 1400
 """Bytes; what fits into a packet is sent as it is."""
@@ -37,6 +40,20 @@ def dress(resp: falcon.asgi.Response, id: str | None) -> None:
             resp.set_header(name, value)
     if id is not None:
         resp.set_header("X-Request-Id", id)
+
+
+def condition(req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+    """Answer 304, and nothing more, to who has it already. What has an ETag may be kept, and is asked for again."""
+    tag = resp.get_header("ETag")
+    if tag is None or req.method != "GET" or resp.status_code != 200:
+        return
+    if resp.get_header("Cache-Control") is None:
+        resp.set_header("Cache-Control", "private, no-cache")
+        resp.append_header("Vary", "Authorization, Cookie")
+    if is_known(req.get_header("If-None-Match"), tag):
+        resp.status = falcon.HTTP_304
+        resp.data = None
+        resp.delete_header("Content-Type")
 
 
 async def compress(req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:

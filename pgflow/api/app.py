@@ -116,6 +116,7 @@ class _Common:
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, resource: Any, req_succeeded: bool
     ) -> None:  # fmt: skip
         asked = getattr(req.context, "asked", None)
+        answers.condition(req, resp)
         answers.dress(resp, asked.request_id if asked else None)
         await answers.compress(req, resp)
 

@@ -131,10 +131,6 @@ class Change(Asked):
         """There is nothing to be told."""
         self._silent = True
 
-    def something_changed(self, whether: bool) -> None:
-        """Whether there is something to be told, whatever was said before."""
-        self._silent = not whether
-
     async def _write(self) -> None:
         if self._silent:
             return

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import psycopg
 
 from pgflow.api.plain import PlainNames
+from pgflow.api.starts import Starts
 from pgflow.config import Settings
 from pgflow.db import connect
 from pgflow.db.call import Call
@@ -34,6 +35,7 @@ class Backend:
         self.client = AsyncClient(settings, tasks, actor="api")
         self._pool = connect.pool_async(settings, settings.api_connections)
         self.client._pool = self._pool
+        self.starts = Starts(self.run)
         self._closing: list[Callable[[], Awaitable[None]]] = []
 
     async def open(self) -> None:
@@ -53,6 +55,10 @@ class Backend:
     def connection(self) -> AbstractAsyncContextManager[psycopg.AsyncConnection[Any]]:
         """An engine connection of the pool."""
         return self._pool.connection()
+
+    def held(self, name: str, key: str | None) -> AbstractAsyncContextManager[None]:
+        """Let duplicates wait for each other at Redis, if there is one, before they take a connection."""
+        return self.client._guard.held(name, key)
 
     async def run(self, call: Call[R]) -> R:
         """Run a call by itself."""

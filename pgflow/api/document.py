@@ -14,11 +14,13 @@ from pgflow.api.links import add_links
 from pgflow.api.models import Problem
 from pgflow.api.operation import Operation
 from pgflow.api.problems import CODES, MEDIA_TYPE
+from pgflow.api.revisions import ON_CONDITION
 from pgflow.api.routing import Needs, Route
 
 REF = "#/components/schemas/{model}"
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _TAG = re.compile(r"^/api/v1/([\w-]+)")
+_ETAG = {"schema": {"type": "string"}, "description": "Changes with the answer."}
 _ALWAYS = ("too_many_requests", "headers_too_large", "internal", "unavailable")
 
 
@@ -77,8 +79,8 @@ def _operation(route: Route, method: str, needs: Needs, operation: Operation, bo
         "tags": [found[1] if found else "health"],
         "x-role": needs.role.word if needs.role else None,
         "x-scoped": needs.scoped,
-        "parameters": [*_path(route, operation), *_query(operation.query), *_headers(operation)],
-        "responses": _responses(route, needs, operation, answer),
+        "parameters": [*_path(route, operation), *_query(operation.query), *_headers(method, operation)],
+        "responses": _responses(route, method, needs, operation, answer),
     }
     if needs.role is None:
         made["security"] = []
@@ -138,19 +140,24 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     return rest | (options[0] if len(options) == 1 else {"anyOf": options})
 
 
-def _headers(operation: Operation) -> list[dict[str, Any]]:
+def _headers(method: str, operation: Operation) -> list[dict[str, Any]]:
     return [
         {"name": name, "in": "header", "required": False, "description": text, "schema": {"type": "string"}}
-        for name, text in operation.headers.items()
+        for name, text in {**operation.headers, **(ON_CONDITION if _is_asked_for(method, operation) else {})}.items()
     ]
 
 
-def _responses(route: Route, needs: Needs, operation: Operation, answer: Any) -> dict[str, Any]:
+def _responses(route: Route, method: str, needs: Needs, operation: Operation, answer: Any) -> dict[str, Any]:
     content = {"content": {operation.media_type: {"schema": answer or {}}}}
     empty = operation.status == 204
     made: dict[str, Any] = {str(operation.status): {"description": operation.summary} | ({} if empty else content)}
     for other, text in operation.statuses.items():
         made[str(other)] = {"description": text} | ({} if other in {204, 304} else content)
+    if operation.tagged is not None:
+        for good in [status for status in made if status < "300"]:
+            made[good]["headers"] = {"ETag": _ETAG}
+    if _is_asked_for(method, operation):
+        made["304"] = {"description": "It is what If-None-Match names.", "headers": {"ETag": _ETAG}}
     if operation.query is not None:
         made["414"] = {"description": "The address is longer than the server takes."}
     problem = {"schema": {"$ref": REF.format(model="Problem")}}
@@ -167,6 +174,11 @@ def _responses(route: Route, needs: Needs, operation: Operation, answer: Any) ->
     return dict(sorted(made.items()))
 
 
+def _is_asked_for(method: str, operation: Operation) -> bool:
+    """Whether it is asked for on condition."""
+    return method == "GET" and operation.tagged is not None
+
+
 def _codes(route: Route, needs: Needs, operation: Operation) -> list[str]:
     """Every code that the operation may answer with."""
     codes = list(_ALWAYS)
@@ -181,6 +193,8 @@ def _codes(route: Route, needs: Needs, operation: Operation) -> list[str]:
         codes += ["bad_request", "bad_json", "too_large", "unsupported_media_type"]
     if operation.changes:
         codes.append("conflict")
+        if operation.changes.endswith(".create"):
+            codes.append("name_taken")
     codes += operation.problems
     del route
     return list(dict.fromkeys(codes))

@@ -12,21 +12,24 @@ fault. From the same annotations the OpenAPI document is made.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import wraps
 from inspect import signature
-from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import falcon
 import falcon.asgi
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from pgflow.api import body as bodies
+from pgflow.api import revisions
 from pgflow.api.asked import Asked, Change, change
 from pgflow.api.problems import invalid
 
 T = TypeVar("T")
 Responder = Callable[..., Awaitable[Any]]
+Tagged = Literal["revision", "content"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class Operation:
         optional_body: it may be left out.
         answer: what it answers; None: nothing.
         media_type: of the answer.
+        tagged: what its ETag is made of, and so whether it can be asked for on condition.
     """
 
     summary: str
@@ -73,17 +77,24 @@ class Operation:
     optional_body: bool
     answer: TypeAdapter[Any] | None
     media_type: str
+    tagged: Tagged | None = None
 
 
 def operation(
     summary: str, *, status: int | None = None, statuses: Mapping[int, str] | None = None, changes: str | None = None,
     unaudited: str | None = None, problems: Sequence[str] = (), headers: Mapping[str, str] | None = None,
     optional_body: bool = False, media_type: str = "application/json", quick: str | None = None,
+    tagged: Tagged | None = None, held: str | None = None,
 ) -> Callable[[Responder], Responder]:  # fmt: skip
     """Make a method a responder. See the module.
 
     `quick` names a method of the resource that is tried before: with the same, but for an `Asked` in the place of the
     `Change`. It answers in a single statement, the audit's entry included, or says None and has done nothing.
+
+    `held` names a method that gives what is held meanwhile, with the parameters of `quick`'s: around the transaction.
+
+    `tagged`: the answer is the thing itself, and has an ETag. Where nothing but the `revision` ever changes in it, the
+    responder sets it to that; else it is completed by, or made of, the `content`.
     """
 
     def decorate(function: Responder) -> Responder:
@@ -98,7 +109,7 @@ def operation(
             summary, (function.__doc__ or "").strip(), status or (204 if returned in {None, type(None)} else 200),
             statuses or {}, changes, unaudited, problems, headers or {},
             {name: TypeAdapter(hints[name]) for name in others if name not in {"query", "body"}},
-            hints.get("query"), hints.get("body"), optional_body, answer, media_type,
+            hints.get("query"), hints.get("body"), optional_body, answer, media_type, tagged,
         )  # fmt: skip
         body = TypeAdapter(hints["body"]) if "body" in hints else None
 
@@ -118,7 +129,8 @@ def operation(
             elif changes is None:
                 result = await function(self, asked, **given)
             else:
-                result = await change(asked, changes, lambda made: function(self, made, **given))
+                async with nullcontext() if held is None else getattr(self, held)(asked, **given):
+                    result = await change(asked, changes, lambda made: function(self, made, **given))
             _send(described, resp, result)
 
         responder.operation = described  # type: ignore[attr-defined]
@@ -186,3 +198,5 @@ def _send(described: Operation, resp: falcon.asgi.Response, result: Any) -> None
     elif result is not None:
         resp.content_type = described.media_type
         resp.data = result if isinstance(result, bytes) else str(result).encode()
+    if described.tagged == "content" and resp.data is not None:
+        resp.set_header("ETag", revisions.completed(resp.get_header("ETag"), resp.data))

@@ -1,24 +1,21 @@
-"""The API under gunicorn, with its own asgi worker: processes, limits, and an end that leaves nobody hanging."""
+"""The API under gunicorn, with its own asgi worker: processes and limits. How one ends: `pgflow.api.serving`."""
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NoReturn
 
 from gunicorn.app.base import BaseApplication
-from gunicorn.workers import gasgi
 
 from pgflow import logs
 from pgflow.api.app import create_app
-from pgflow.api.draining import draining
-from pgflow.api.live.connection import Connection
 from pgflow.api.metering import SHARED, forget
+from pgflow.api.serving import Master, forked, leave
 from pgflow.config import Settings
 from pgflow.db import connect
 from pgflow.db.call import Session
@@ -59,57 +56,6 @@ class Listening:
     key: str | None = None
 
 
-class PatientConnection(Connection):
-    """A connection that is closed when nothing comes of it.
-
-    Gunicorn gives a connection its time to rest between two requests, but waits for the first one for ever: who opens
-    connections and sends a byte now and then would hold them all. And a process takes no more than it is told to.
-    """
-
-    def connection_made(self, transport: Any) -> None:
-        """Somebody has connected."""
-        super().connection_made(transport)
-        if self.worker.nr_conns > self.worker.worker_connections:
-            transport.abort()
-        else:
-            self._arm_keepalive_timer()
-
-
-class DrainingWorker(gasgi.ASGIWorker):  # type: ignore[misc]
-    """Tells who holds an answer open that the process is about to end.
-
-    Without that, a stream would last until the graceful time is over and be cut off, and the application's own end
-    would never be run. And lets streams know the connection that they are written to.
-    """
-
-    def init_process(self) -> None:
-        """In the new process."""
-        gasgi.ASGIProtocol = PatientConnection  # the worker has no other place to name it
-        self._serving: asyncio.Task[None] | None = None
-        super().init_process()
-
-    async def _serve(self) -> None:
-        self._serving = asyncio.current_task()
-        await super()._serve()
-
-    def _hurry(self) -> None:
-        """Look at once whether to end, which the base looks at each second: it takes this as the end of its wait."""
-        serving, self._serving = self._serving, None
-        if serving is not None and self.servers:
-            serving.cancel()
-
-    def handle_exit_signal(self) -> None:
-        """At SIGTERM."""
-        draining.start()
-        super().handle_exit_signal()
-        self._hurry()
-
-    def handle_quit_signal(self) -> None:
-        """At SIGINT and SIGQUIT."""
-        draining.start()
-        super().handle_quit_signal()
-
-
 class Server(BaseApplication):  # type: ignore[misc]
     """The API as gunicorn runs it."""
 
@@ -117,6 +63,10 @@ class Server(BaseApplication):  # type: ignore[misc]
         self._settings = settings
         self._listening = listening
         super().__init__()
+
+    def run(self) -> None:
+        """Serve until told to stop."""
+        Master(self).run()
 
     def load_config(self) -> None:
         """Gunicorn's own settings. Nothing is read from its files or variables."""
@@ -137,7 +87,7 @@ def _gunicorn(listening: Listening) -> dict[str, Any]:
     chosen: dict[str, Any] = {
         "bind": f"{host}:{listening.port}",
         "workers": listening.processes,
-        "worker_class": "pgflow.api.server.DrainingWorker",
+        "worker_class": "pgflow.api.serving.DrainingWorker",
         "worker_connections": listening.most_connections,
         "graceful_timeout": int(listening.graceful),
         "timeout": 60,  # without a beat of the loop
@@ -152,6 +102,7 @@ def _gunicorn(listening: Listening) -> dict[str, Any]:
         "accesslog": "-" if listening.access_log else None,
         "websocket_max_message_size": 64 * 1024,
         "control_socket_disable": True,
+        "post_fork": forked,
         "child_exit": _forget,
         "certfile": listening.certificate,
         "keyfile": listening.key,
@@ -176,8 +127,8 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def serve(settings: Settings, listening: Listening) -> None:
-    """Serve until told to stop.
+def serve(settings: Settings, listening: Listening) -> NoReturn:
+    """Serve until told to stop, and end the process.
 
     Raises:
         ConfigError: others than this machine would reach it, and nobody could be let in.
@@ -189,8 +140,15 @@ def serve(settings: Settings, listening: Listening) -> None:
                     f"there is neither a user nor a token yet, so the API does not listen at {listening.host}",
                     hint="make the first: pgflow user create NAME --role admin",
                 )
+    status = 0
     with ExitStack() as stack:
         if listening.processes > 1 and not os.environ.get(SHARED):
             os.environ[SHARED] = stack.enter_context(TemporaryDirectory(prefix="pgflow-api-"))
-            stack.callback(os.environ.pop, SHARED, None)
-        Server(settings, listening).run()
+        master = os.getpid()
+        try:
+            Server(settings, listening).run()
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if os.getpid() != master:  # a process that could not be made ready: what is shared is not its own to remove
+            leave(status)
+    leave(status)

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 import click
 
-from pgflow import config
 from pgflow.cli import connection, output
 from pgflow.cli.audited import changing
 from pgflow.cli.backfill import bar
 from pgflow.cli.parameters import ID, STATE, instant, pair
-from pgflow.engine import inspection
 from pgflow.errors import ArgumentError
-from pgflow.sdk import run_verbs
-from pgflow.sdk.client import Client
 from pgflow.sdk.registry import bulk as verbs
 
 _LOOK = 0.3
@@ -57,7 +53,10 @@ def _changing(action: str, summary: str, description: str) -> None:
     bulk.command(action)(function)
 
 
-_changing("cancel", "Cancel runs that have not ended.", "Can be undone for some minutes, but for runs of graphs.")
+_changing(
+    "cancel", "Cancel runs that have not ended.",
+    "Can be undone for some minutes, but for runs of graphs that have begun.",
+)  # fmt: skip
 _changing("pause", "Pause runs that have not ended.", "Can be undone for some minutes.")
 _changing("resume", "Resume runs that are paused.", "Can be undone for some minutes.")
 _changing("redrive", "Make failed tasks and runs ready again.", "With --state cancelled, cancelled ones.")
@@ -68,23 +67,19 @@ def _change(
     action: str, workflow: str | None, queue: str | None, states: Sequence[str], tags: Sequence[tuple[str, str]],
     since: datetime | None, until: datetime | None, ids: Sequence[int], rate: int, dry_run: bool, yes: bool, wait: bool,
 ) -> None:  # fmt: skip
-    which = {
-        "workflow": workflow, "queue": queue, "states": list(states), "tags": dict(tags),
-        "since": since and since.isoformat(), "until": until and until.isoformat(), "ids": list(ids),
-    }  # fmt: skip
-    asked = verbs.Asked(
-        action=action, which={word: value for word, value in which.items() if value}, actor=connection.actor()
-    )
     with connection.client() as client:
-        seen: verbs.Preview = client._drive(verbs.preview(asked, datetime.now(UTC)))
+        seen = client.bulk.preview(
+            action, workflow=workflow, queue=queue, states=states or None, tags=dict(tags) or None, since=since,
+            until=until, ids=ids or None,
+        )  # fmt: skip
     if dry_run or not seen.count:
         _tell_preview(action, seen)
         return
     if not yes:
         _confirm(action, seen)
     with changing() as changes:
-        handle = changes.drive(verbs.start(asked, seen.confirmation, rate, datetime.now(UTC)))
-        after = {"action": action, "filter": dict(asked.which), "rate": rate}
+        handle = changes.client.bulk.start(seen, rate=rate)
+        after = {"action": action, "filter": dict(seen.which), "rate": rate}
         changes.tell("bulk.start", f"bulk:{handle.id}", after=after)
     _follow(handle.id, seen.count, wait)
 
@@ -97,6 +92,8 @@ def _tell_preview(action: str, seen: verbs.Preview) -> None:
         [one._asdict() for one in seen.sample], ["id", "name", "queue", "state", "created_at"], empty="none fit"
     )
     output.note(f"{seen.count:,} to {action}")
+    if seen.undo is not None and seen.count:
+        output.note(f"it can be undone for some minutes: {seen.undo}")
 
 
 def _confirm(action: str, seen: verbs.Preview) -> None:
@@ -117,7 +114,7 @@ def _follow(id: int, count: int, wait: bool) -> None:
             output.note(f"`pgflow bulk show {id}` says how far it is; `pgflow run cancel {id}` ends it")
         return
     with connection.client() as client, bar() as move:
-        while (shown := _shown(client, id))["finished_at"] is None:
+        while (shown := client.bulk.get(id))["finished_at"] is None:
             move(shown["progress"], f"{shown['changed']:,} changed")
             time.sleep(_LOOK)
     if output.wants_json():
@@ -133,10 +130,8 @@ def _follow(id: int, count: int, wait: bool) -> None:
 @click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True, help="How many at most.")
 def list_(limit: int) -> None:
     """List what was changed in bulk, newest first."""
-    with connection.session("cli") as session:
-        client = Client(config.load()).on(session.connection)
-        runs = session.run(inspection.tasks(roots_only=True, name=verbs.BULK, limit=limit))
-        found = [_shown(client, one["id"]) for one in runs]
+    with connection.client() as client:
+        found = client.bulk.list(limit=limit)
     columns = ["id", "action", "state", "count", "changed", "failed", "actor", "created_at", "undo_until"]
     output.rows(found, columns, empty="nothing was changed in bulk")
 
@@ -146,7 +141,7 @@ def list_(limit: int) -> None:
 def show(id: int) -> None:
     """Show how far one has come."""
     with connection.client() as client:
-        output.details(_shown(client, id))
+        output.details(client.bulk.get(id))
 
 
 @bulk.command()
@@ -158,12 +153,7 @@ def undo(id: int, wait: bool) -> None:
     Within some minutes of its end: what was cancelled is redriven, what was paused resumed, what was resumed paused.
     """
     with changing() as changes:
-        count = changes.drive(verbs.get(id))["input"].get("count", 0)
-        handle = changes.drive(verbs.undo(id, datetime.now(UTC), actor=connection.actor()))
+        count = changes.client.bulk.get(id)["count"]
+        handle = changes.client.bulk.undo(id)
         changes.tell("bulk.undo", f"bulk:{handle.id}", after={"undo": id})
     _follow(handle.id, count, wait)
-
-
-def _shown(client: Client, id: int) -> dict[str, Any]:
-    run: Mapping[str, Any] = client._drive(verbs.get(id))
-    return verbs.shown(run, client._drive(run_verbs.told(id)))

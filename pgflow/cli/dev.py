@@ -108,7 +108,7 @@ def _start_demo(settings: Settings, name: str) -> None:
     """Start the demo run if this database has never seen a task."""
     with connect.open_sync(settings, "dev") as connection:
         session = Session(connection, settings.schema_name)
-        if not session.run(inspection.tasks(limit=1)):
+        if not session.run(inspection.task_page(limit=1)).tasks:
             (run,) = session.run(enqueue([Request(Spec(name), b"{}")], actor="pgflow dev")).ids
             _say("Demo", f"run {run}: {name}   (watch: pgflow task list; pgflow queue list)")
 
@@ -128,7 +128,7 @@ class _Screen:
         _say("Tasks", ", ".join(child.tasks) or "none yet")
         _say("Worker", f"{self._plan.processes} x {self._plan.concurrency}, queues: {', '.join(child.queues)}")
         if child.plain:
-            _say("Try", f"pgflow run start {child.plain[-1]} --wait   (in another terminal, in this folder)")
+            _say("Try", f"pgflow run start {child.plain[0]} --wait   (in another terminal, in this folder)")
 
 
 async def _serve(settings: Settings, plan: Plan, path: str, definitions: Definitions | None) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from pgflow.db.call import Call
-from pgflow.engine.enqueue import Request, enqueue_plain
+from pgflow.db.call import Call, Rows
+from pgflow.engine.arrays import documents, numbers, optional_numbers
+from pgflow.engine.enqueue import Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +59,32 @@ def write(entry: Entry) -> Call[None]:
     return Call("audit_entry/write", params, lambda _: None)
 
 
-def enqueue_told(request: Request, entry: Entry) -> Call[int | None]:
-    """Write one plain task (`enqueue.is_plain`) with the entry about it, whose target it is. Returns its id, or None
-    when its queue is limited: nothing was written then."""
-    plain = enqueue_plain(request, actor=entry.actor)
-    told = {
-        "address": entry.address, "request": entry.request_id, "action": entry.action,
-        "after": entry.after and entry.after.decode(),
-    }  # fmt: skip
-    return Call("task/enqueue_audited", {**plain.params, **told}, plain.parse)
+def enqueue_told(asked: Sequence[tuple[Request, Entry]]) -> Call[list[int | None]]:
+    """Write plain tasks (`enqueue.is_plain`), each with the entry about it, whose target it is. Returns their ids, None
+    for each whose queue is limited: nothing was written of it."""
+    specs = [request.spec for request, _ in asked]
+    entries = [entry for _, entry in asked]
+    params = {
+        "names": [spec.name for spec in specs],
+        "queues": [spec.queue for spec in specs],
+        "priorities": numbers(spec.priority for spec in specs),
+        "timeouts": optional_numbers(spec.timeout for spec in specs),
+        "retries": documents(spec.retry for spec in specs),
+        "inputs": documents(request.input for request, _ in asked),
+        "actors": [entry.actor for entry in entries],
+        "addresses": [entry.address for entry in entries],
+        "requests": [entry.request_id for entry in entries],
+        "afters": documents(entry.after or b"null" for entry in entries),
+        "action": entries[0].action,
+    }
+
+    def parse(rows: Rows) -> list[int | None]:
+        ids: list[int | None] = [None] * len(asked)
+        for position, id, _ in rows:
+            ids[position] = id
+        return ids
+
+    return Call("task/enqueue_audited", params, parse)
 
 
 def entries(

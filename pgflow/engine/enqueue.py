@@ -177,7 +177,7 @@ def enqueue(
             holder, held_hash = holder_of[name, key]
             asked_hash = next(asked_hashes)
             if held_hash != asked_hash and ANY not in {held_hash, asked_hash}:
-                raise IdempotencyConflict(key, holder)
+                raise IdempotencyConflict(key, holder, position)
             if holder != ids[position]:
                 ids[position] = holder
                 existing.add(position)

@@ -11,6 +11,7 @@ from pgflow.errors import ArgumentError
 from pgflow.model import State
 
 Row = dict[str, Any]
+MAX_ID = 2**63 - 1
 
 _LISTED = (
     "id", "root_id", "parent_id", "name", "queue", "priority", "state", "attempt", "crashes", "key", "tags",
@@ -23,31 +24,96 @@ def rows_of(columns: Sequence[str], rows: Rows) -> list[Row]:
     return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
-def tasks(
-    *, roots_only: bool = False, state: str | None = None, name: str | None = None, queue: str | None = None,
-    run_id: int | None = None, before: int | None = None, limit: int = 50,
+def tasks_of(
+    run_id: int, *, roots_only: bool = False, state: str | None = None, name: str | None = None,
+    queue: str | None = None, before: int | None = None, limit: int = 50,
 ) -> Call[list[Row]]:  # fmt: skip
-    """Tasks, newest first.
+    """Tasks of a run, newest first.
 
     Args:
-        roots_only: only runs.
+        run_id: the run.
+        roots_only: only the run itself.
         state: only those in this state.
         name: only those of this name.
         queue: only those of this queue.
-        run_id: only those of this run.
         before: only those with a smaller id: the last one of the previous page.
         limit: how many at most.
 
     Raises:
         ArgumentError: there is no such state.
     """
-    if state is not None and state not in State.__members__.values():
-        raise ArgumentError(f"no state {state!r}", hint=f"one of: {', '.join(State)}")
+    _check(state)
     params = {
         "roots_only": roots_only, "state": state, "name": name, "queue": queue, "run": run_id, "before": before,
         "limit": limit,
     }  # fmt: skip
     return Call("task/list", params, lambda rows: rows_of(_LISTED, rows), literal=True)
+
+
+def _check(state: str | None) -> None:
+    if state is not None and state not in State.__members__.values():
+        raise ArgumentError(f"no state {state!r}", hint=f"one of: {', '.join(State)}")
+
+
+class Within(NamedTuple):
+    """Whose tasks are meant: by their runs, as LIKE reads patterns.
+
+    Args:
+        names: runs of these names, or
+        queues: in these queues.
+    """
+
+    names: Sequence[str]
+    queues: Sequence[str]
+
+
+class TaskPage(NamedTuple):
+    """Some tasks, newest first.
+
+    Args:
+        tasks: those that fit.
+        before: where the next page begins; None: there is nothing more.
+    """
+
+    tasks: list[Row]
+    before: int | None
+
+
+WINDOW = 500
+"""Tasks that a page looks at, at most."""
+
+
+def task_page(
+    *, within: Within | None = None, roots_only: bool = False, state: str | None = None, name: str | None = None,
+    queue: str | None = None, before: int | None = None, limit: int = 50, window: int = WINDOW,
+) -> Call[TaskPage]:  # fmt: skip
+    """A page of tasks, newest first, which costs the same however many there are and however rare what is asked for is.
+    It may hold fewer than asked for, even none, and not be the last.
+
+    Args:
+        within: only those of these runs; None: of all.
+        window: how many tasks are looked at.
+
+    The others are as of `tasks_of`.
+    """
+    _check(state)
+    params: dict[str, Any] = {
+        "roots_only": roots_only, "state": state, "name": name, "queue": queue,
+        "before": MAX_ID if before is None else before, "limit": limit,
+        "names": None if within is None else list(within.names),
+        "queues": [] if within is None else list(within.queues),
+    }  # fmt: skip
+    every = within is None and name is None and queue is None and not roots_only
+    params["window"] = limit if every and state != State.COMPLETED else max(limit, window)
+
+    def parse(rows: Rows) -> TaskPage:
+        *theirs, (edge, *_) = rows
+        found = rows_of(_LISTED, theirs)
+        return TaskPage(found, found[-1]["id"] if len(found) == limit else edge)
+
+    if state is not None and state != State.COMPLETED:
+        return Call("task/list_state", params, parse, literal=True)
+    return Call("task/list_newest", params, parse, literal=True)
 
 
 def task(root_id: int, task_id: int) -> Call[Row | None]:

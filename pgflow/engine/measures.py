@@ -8,9 +8,11 @@ from typing import NamedTuple
 
 from pgflow.db.call import Call
 
-PAGES = 2000
+PAGES = 600
 """Pages of events that are read for a series; of more, so many are."""
-MOST = 3000
+FEW = 300
+"""Pages where each event is looked up besides."""
+MOST = 1500
 """Attempts whose times a series is made of."""
 GROUPS = 10
 
@@ -98,13 +100,15 @@ def measures() -> Call[list[Measure]]:
     return Call("metrics/look", {}, lambda rows: [Measure(*row) for row in rows])
 
 
-def series(span: Span, by: str | None = None, *, pages: int = PAGES) -> Call[list[Counts]]:
+def series(span: Span, by: str | None = None, *, pages: int | None = None) -> Call[list[Counts]]:
     """How much was started and ended in each step in which anything was; `by`: `workflow` or `queue`."""
+    if pages is None:
+        pages = PAGES if by is None and span.workflow is None and span.queue is None else FEW
     params = {**span._asdict(), "by": by, "pages": pages, "groups": GROUPS}
     return Call("stats/series", params, lambda rows: [Counts(*row) for row in rows])
 
 
-def latency(span: Span, *, pages: int = PAGES) -> Call[list[Times]]:
+def latency(span: Span, *, pages: int = FEW) -> Call[list[Times]]:
     """How long attempts ran and tasks waited, for each step in which any did."""
     params = {**span._asdict(), "pages": pages, "most": MOST}
     return Call("stats/latency", params, lambda rows: [Times(*row) for row in rows])

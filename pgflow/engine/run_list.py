@@ -20,9 +20,10 @@ from pgflow.db.call import Call, Rows
 from pgflow.engine.inspection import Row, rows_of
 from pgflow.model import FINAL_STATES, State
 
-WINDOW = 2000
+WINDOW = 1000
+"""How many candidates a page looks at."""
 STEPS = 400
-"""The window where each candidate costs a descent of its own."""
+"""The window where each candidate is looked up in more than one place."""
 MAX_ID = 2**63 - 1
 _COLUMNS = (
     "id", "name", "queue", "priority", "state", "attempt", "crashes", "key", "tags", "actor", "created_at", "due_at",
@@ -100,20 +101,22 @@ def bounds(wanted: Wanted) -> Call[Bounds]:
 
 def newest(wanted: Wanted, position: Position, within: Bounds, limit: int) -> Call[Listing]:
     """The newest first."""
+    name, window = _followed(wanted)
     params = _params(wanted, limit) | {
-        "before": min(position.id, within.highest), "lowest": within.lowest, "window": WINDOW,
+        "before": min(position.id, within.highest), "lowest": within.lowest, "window": window,
     }  # fmt: skip
+    return Call(name, params, lambda rows: _listing(rows, limit))
+
+
+def _followed(wanted: Wanted) -> tuple[str, int]:
+    """What goes along the index that leads there soonest, and how far it looks."""
     if wanted.key is not None:
-        return Call("run/list_keyed", params, lambda rows: _listing(rows, limit))
+        return "run/list_keyed", WINDOW if wanted.state is None else STEPS
     if wanted.state is not None and wanted.state is not State.COMPLETED:
-        params["window"] = WINDOW // 2  # each candidate is looked up in two places
-        return Call("run/list_standing", params, lambda rows: _listing(rows, limit), literal=True)
+        return "run/list_ended" if wanted.state in FINAL_STATES else "run/list_standing", WINDOW
     if wanted.workflow is not None:
-        return Call("run/list_named", params, lambda rows: _listing(rows, limit))
-    # Whoever asks for all runs gets as many as are shown, and pays for no more.
-    every = wanted == Wanted(since=wanted.since, until=wanted.until)
-    params["window"] = limit if every else STEPS
-    return Call("run/list_newest", params, lambda rows: _listing(rows, limit))
+        return "run/list_named", WINDOW if wanted.state is None else STEPS
+    return "run/list_newest", STEPS
 
 
 def last_finished(wanted: Wanted, position: Position, limit: int) -> Call[Listing]:

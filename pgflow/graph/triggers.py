@@ -28,7 +28,7 @@ MOST_CAUGHT_UP = 100
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 def _may_be_zero(value: object) -> object:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 class Config(BaseModel):
     """The base of node types' configs: each field needs a description, for the form and the documentation."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class NoConfig(Config):

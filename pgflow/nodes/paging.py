@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urljoin
 
-import httpx
 from pydantic import Field, field_validator, model_validator
 
 from pgflow.errors import Fatal
@@ -114,6 +113,8 @@ class Pages:
     def _next(self, asked: Asked, reply: Reply, names: Mapping[str, Any], some: bool) -> Asked | None:
         match self._paging.by:
             case "link":
+                import httpx
+
                 link = httpx.Response(reply.status, headers=reply.headers).links.get("next", {}).get("url")
                 return None if link is None else self._beside(asked, link)
             case "page":
@@ -158,6 +159,8 @@ def _headers(reply: Reply) -> dict[str, str]:
 
 
 def _origin(url: str) -> str:
+    import httpx
+
     try:
         parts = httpx.URL(url)
     except (httpx.InvalidURL, ValueError):

@@ -191,7 +191,23 @@ def start(
 ) -> Steps[Handle[Any]]:  # fmt: skip
     """Start a run; it follows the version that is the newest when it starts."""
     found = yield from version(name, None)
-    document = found.document
+    return (
+        yield from enqueue_one(
+            request(name, found.document, given, asked, limit=limit), actor=actor, own_transaction=own
+        )
+    )  # fmt: skip
+
+
+def request(name: str, document: Mapping[str, Any], given: Mapping[str, Any], asked: Asked, *, limit: int) -> Request:
+    """What is enqueued to start a run: the input checked, and what is not said as the definition has it.
+
+    Args:
+        name: the workflow.
+        document: its newest version.
+        given: the input.
+        asked: how it is to be started.
+        limit: bytes that the input may have; 0: as many as usual.
+    """
     schema = document.get("input") or {}
     input = accepted(schema, given, name) if schema else dict(given)
     priority = asked.priority
@@ -200,11 +216,10 @@ def start(
     tags = {**(document.get("tags") or {}), **asked.tags}
     queue = asked.queue or document.get("queue") or "default"
     spec = Spec(name, queue, int(check_priority(priority, name)), hold=asked.hold)
-    request = Request(
+    return Request(
         spec, encode(input, limit=limit or DEFAULT_PAYLOAD_LIMIT), asked.key, asked.delay, asked.at,
         encode(tags) if tags else None,
     )  # fmt: skip
-    return (yield from enqueue_one(request, actor=actor, own_transaction=own))
 
 
 def draft(name: str) -> Steps[Draft]:

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
 import orjson
 
 from pgflow.outbound.errors import OutboundFailed
+
+if TYPE_CHECKING:
+    import httpx
 
 MOST_RETRY_AFTER = 7 * 86400.0
 
@@ -50,6 +52,8 @@ class Reply:
     @property
     def text(self) -> str:
         """The body as text, by the charset that the answer names."""
+        import httpx
+
         charset = httpx.Response(self.status, headers=self.headers).charset_encoding or "utf-8"
         try:
             return self.body.decode(charset, "replace")

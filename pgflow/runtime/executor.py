@@ -189,7 +189,7 @@ async def _serve(line: Line, shared: int) -> None:
         worker_id=executor.worker_id,
         queues=executor.lanes.queues,
         tasks=sorted(tasks),
-        plain=sorted(name for name, task in tasks.items() if not task.signature.required),
+        plain=[name for name, task in tasks.items() if not task.signature.required],
     )
     executor.start()
     gc.freeze()  # what was imported stays: the collector need not walk it again

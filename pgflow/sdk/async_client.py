@@ -182,8 +182,8 @@ class AsyncClient(AsyncRegistries, AsyncRuns):
         self, *, roots_only: bool = False, state: State | str | None = None, name: str | None = None,
         queue: str | None = None, run_id: int | None = None, before: int | None = None, limit: int = 50,
     ) -> list[dict[str, Any]]:  # fmt: skip
-        return await self._run(
-            inspection.tasks(
+        return await self._drive(
+            verbs.tasks(
                 roots_only=roots_only, state=state, name=name, queue=queue, run_id=run_id, before=before, limit=limit
             )
         )

@@ -279,8 +279,8 @@ class Client(Registries, Runs):
         queue: str | None = None, run_id: int | None = None, before: int | None = None, limit: int = 50,
     ) -> list[dict[str, Any]]:  # fmt: skip
         """Tasks by filter, newest first; `before` takes the last id of the previous page."""
-        return self._run(
-            inspection.tasks(
+        return self._drive(
+            verbs.tasks(
                 roots_only=roots_only, state=state, name=name, queue=queue, run_id=run_id, before=before, limit=limit
             )
         )

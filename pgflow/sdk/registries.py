@@ -10,6 +10,7 @@ from pgflow.sdk.verbs import Steps
 
 if TYPE_CHECKING:
     from pgflow.sdk.registry.approvals import Approvals, AsyncApprovals
+    from pgflow.sdk.registry.bulks import AsyncBulks, Bulks
     from pgflow.sdk.registry.schedules import AsyncSchedules, Schedules
     from pgflow.sdk.registry.secrets import AsyncSecrets, Secrets
     from pgflow.sdk.registry.subscriptions import AsyncSubscriptions, Subscriptions
@@ -66,6 +67,13 @@ class Registries:
 
         return TableTriggers(self._drive)
 
+    @property
+    def bulk(self) -> Bulks:
+        """Many runs changed at once."""
+        from pgflow.sdk.registry.bulks import Bulks
+
+        return Bulks(self._drive, self._actor)
+
 
 class AsyncRegistries:
     """The registries of `AsyncClient`."""
@@ -115,3 +123,10 @@ class AsyncRegistries:
         from pgflow.sdk.registry.table_triggers import AsyncTableTriggers
 
         return AsyncTableTriggers(self._drive)
+
+    @property
+    def bulk(self) -> AsyncBulks:
+        """Many runs changed at once."""
+        from pgflow.sdk.registry.bulks import AsyncBulks
+
+        return AsyncBulks(self._drive, self._actor)

@@ -53,6 +53,24 @@ def check_priority(priority: Priority | int | str, where: str) -> Priority:
         raise RegistrationError(f"{where}: no priority {priority!r}", hint=f"choose one of: {choices}") from None
 
 
+def check_timing(
+    where: str, *, delay: object = None, at: object = None, hold: object = None, debounce: object = None,
+    throttle: object = None,
+) -> None:  # fmt: skip
+    """Raise a RegistrationError if what says when something is started contradicts itself; None: it is not said."""
+    if delay is not None and at is not None:
+        raise RegistrationError(f"{where}: delay and at exclude each other")
+    if debounce is not None and (delay is not None or at is not None or hold is not None):
+        raise RegistrationError(f"{where}: debounce excludes delay, at and hold")
+    if throttle is not None and (debounce is not None or hold is not None):
+        raise RegistrationError(f"{where}: throttle excludes debounce and hold")
+
+
+def needs_key(name: str, option: str) -> ArgumentError:
+    """A debounced or throttled start has to say of what it is one."""
+    return ArgumentError(f"{name}: {option} needs a key", hint="give key= beside it, or unique= to the task")
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """A run by the key it was started with. Made by `Task.by_key`, or of a name where the code is not at hand.
@@ -148,12 +166,7 @@ class Task(Generic[P, R]):
             RegistrationError: an option makes no sense.
         """
         where = f"options of task {self.name}"
-        if delay is not None and at is not None:
-            raise RegistrationError(f"{where}: delay and at exclude each other")
-        if debounce is not None and (delay is not None or at is not None or hold is not None):
-            raise RegistrationError(f"{where}: debounce excludes delay, at and hold")
-        if throttle is not None and (debounce is not None or hold is not None):
-            raise RegistrationError(f"{where}: throttle excludes debounce and hold")
+        check_timing(where, delay=delay, at=at, hold=hold, debounce=debounce, throttle=throttle)
         if at is not None and at.tzinfo is None:
             raise RegistrationError(f"{where}: at={at.isoformat()} has no time zone", hint="use datetime.now(UTC)")
         if key is not None and not 0 < len(key) <= 500:
@@ -201,10 +214,7 @@ class Task(Generic[P, R]):
         if self.debounce is None and self.throttle is None:
             return Request(self.spec(), payload, key, self.delay, self.at, tags, slot)
         if key is None:
-            option = "throttle" if self.debounce is None else "debounce"
-            raise ArgumentError(
-                f"{self.name}: {option} needs a key", hint="give key= beside it, or unique= to the task"
-            )
+            raise needs_key(self.name, "throttle" if self.debounce is None else "debounce")
         if self.debounce is None:
             return Request(self.spec(), payload, key, self.delay, self.at, tags, slot, throttle=True)
         return Request(self.spec(), payload, key, self.debounce, None, tags, slot, supersede=True)

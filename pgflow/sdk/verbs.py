@@ -24,6 +24,8 @@ R = TypeVar("R")
 
 MAX_ROUNDS = 200
 """How often a verb that must meet every task where it stands goes round: about a minute and a half."""
+MOST_LOOKED_AT = 16_000
+"""Tasks that a statement of a list looks at, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,19 +234,31 @@ def redrive(task_ids: Sequence[int], *, actor: str | None) -> Steps[list[int]]:
     return revived
 
 
-def redrive_where(*, name: str | None, queue: str | None, limit: int, actor: str | None) -> Steps[list[int]]:
-    """Revive up to `limit` failed tasks that fit the filter, newest first."""
+def redrive_where(
+    *, name: str | None, queue: str | None, limit: int, actor: str | None, within: inspection.Within | None = None
+) -> Steps[list[int]]:
+    """Revive up to `limit` failed tasks that fit the filter, newest first; or of these only those of some runs."""
     revived: list[int] = []
     before: int | None = None
-    while len(revived) < limit:
+    for _ in range(MAX_ROUNDS):
         size = min(500, limit - len(revived))
-        page = yield inspection.tasks(state=State.FAILED, name=name, queue=queue, before=before, limit=size)
-        if not page:
+        failed = yield from _failed(name, queue, before, size, within)
+        before = failed.before
+        found = [control.Located(row["id"], row["root_id"], True) for row in failed.tasks]
+        if found:
+            revived += yield control.redrive(found, actor=actor)
+        if before is None or len(revived) >= limit:
             break
-        before = page[-1]["id"]
-        found = [control.Located(row["id"], row["root_id"], True) for row in page]
-        revived += yield control.redrive(found, actor=actor)
     return revived
+
+
+def _failed(
+    name: str | None, queue: str | None, before: int | None, size: int, within: inspection.Within | None
+) -> Steps[inspection.TaskPage]:
+    page: inspection.TaskPage = yield inspection.task_page(
+        within=within, state=State.FAILED, name=name, queue=queue, before=before, limit=size
+    )
+    return page
 
 
 def limit_queue(queue: str, limit: limits.Limit, *, actor: str | None) -> Steps[None]:
@@ -320,3 +334,28 @@ def history(task_id: int, *, task: int | None = None, limit: int | None = None) 
     only = task_id if found.root_id != task_id else task
     events = yield inspection.events(found.root_id, only, limit)
     return events  # type: ignore[no-any-return]
+
+
+def tasks(
+    *, roots_only: bool, state: str | None, name: str | None, queue: str | None, run_id: int | None,
+    before: int | None, limit: int,
+) -> Steps[list[dict[str, Any]]]:  # fmt: skip
+    """Tasks by filter, newest first. Of all runs they are looked for in windows that grow as long as little is found:
+    no statement takes long, however rare what is asked for is."""
+    found: list[dict[str, Any]] = []
+    if run_id is not None:
+        found = yield inspection.tasks_of(
+            run_id, roots_only=roots_only, state=state, name=name, queue=queue, before=before, limit=limit
+        )
+        return found
+    window = inspection.WINDOW
+    while len(found) < limit:
+        page = yield inspection.task_page(
+            roots_only=roots_only, state=state, name=name, queue=queue, before=before, limit=limit - len(found),
+            window=window,
+        )  # fmt: skip
+        found += page.tasks
+        if page.before is None:
+            break
+        before, window = page.before, min(2 * window, MOST_LOOKED_AT)
+    return found

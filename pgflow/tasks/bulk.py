@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import AsyncConnection
 
-from pgflow.engine import bulk, control
+from pgflow.engine import bulk, control, runs
 from pgflow.engine.bulk import Filter, Found
 from pgflow.errors import PgflowError
 from pgflow.sdk import run_verbs, verbs
@@ -76,17 +76,18 @@ def _register_bulk(app: App, own: OwnTasks) -> None:
 
 
 def _register_undo(app: App, own: OwnTasks) -> None:
-    async def take_back(db: AsyncConnection[Any], action: str, ids: list[int], since: str, actor: str | None) -> int:
+    async def take_back(db: AsyncConnection[Any], action: str, ids: list[int], since: str, actor: str | None) -> Any:
         client = own.client.on(db)
         match action:
             case "cancel":
                 tasks = await client._run(bulk.cancelled(ids, datetime.fromisoformat(since)))
-                revived = await client._run(control.redrive(tasks, actor=actor))
-                return len(set(ids) & set(revived))
+                back = await client._run(control.redrive(tasks, actor=actor))
             case "pause":
-                return len(await client._drive(run_verbs.resume(tuple(ids), actor=actor)))
+                back = await client._drive(run_verbs.resume(tuple(ids), actor=actor))
             case _:
-                return len(await client._drive(run_verbs.pause(tuple(ids), actor=actor)))
+                back = await client._drive(run_verbs.pause(tuple(ids), actor=actor))
+        left = [id for id in ids if id not in set(back)]
+        return {"done": len(ids) - len(left), "errors": await _left(client, action, left[:MOST_ERRORS])}
 
     async def changed(run: int, after: int) -> Any:
         pages = await own.run(bulk.changed(run, f"%{CHANGE}%", after, 1))
@@ -95,20 +96,30 @@ def _register_undo(app: App, own: OwnTasks) -> None:
     @app.workflow(name=UNDO, queue="pgflow")
     async def undo_bulk(
         ctx: Context, bulk: int, action: str, since: str, count: int, rate: int, actor: str | None = None,
-        after: int = 0, met: int = 0, done: int = 0,
+        after: int = 0, met: int = 0, done: int = 0, errors: list[str] | None = None,
     ) -> dict[str, Any]:  # fmt: skip
+        said = list(errors or ())
         for _ in range(STEPS):
             page = await ctx.step(changed, bulk, after)
             if page is None:
-                return {"met": met, "changed": done, "failed": met - done, "errors": []}
+                return {"met": met, "changed": done, "failed": met - done, "errors": said}
             if page["ids"]:
-                done += await ctx.tx(_page(take_back, action, page["ids"], since, actor))
-                met += len(page["ids"])
-                ctx.set_state({"met": met, "changed": done, "failed": met - done, "errors": []})
+                back = await ctx.tx(_page(take_back, action, page["ids"], since, actor))
+                met, done, said = met + len(page["ids"]), done + back["done"], [*said, *back["errors"]][:MOST_ERRORS]
+                ctx.set_state({"met": met, "changed": done, "failed": met - done, "errors": said})
                 ctx.heartbeat(min(1.0, met / count) if count else 1.0, f"{done:,} taken back")
                 await ctx.step(_rest, len(page["ids"]) / rate)
             after = page["at"]
-        return ctx.continue_as_new(bulk, action, since, count, rate, actor, after, met, done)
+        return ctx.continue_as_new(bulk, action, since, count, rate, actor, after, met, done, said)
+
+
+async def _left(client: AsyncClient, action: str, left: Sequence[int]) -> list[str]:
+    """Why these are as the bulk left them, or as somebody has changed them since."""
+    graphs = await client._run(runs.of_graphs([(id, id) for id in left])) if action == "cancel" and left else {}
+    return [
+        f"{id}: a run of a graph stays cancelled; re-run it" if id in graphs else f"{id}: it is not as the bulk left it"
+        for id in left
+    ]
 
 
 async def _rest(seconds: float) -> None:

@@ -136,7 +136,7 @@ class LocalEngine:
         """
         id = run if isinstance(run, int) else run.id
         found = await self.outcome(run)
-        (row,) = await self.call(inspection.tasks(run_id=id, roots_only=True))
+        (row,) = await self.call(inspection.tasks_of(id, roots_only=True))
         return verbs.value(id, found, self.app.tasks.get(row["name"]))  # type: ignore[no-any-return]
 
     async def outcome(self, run: Handle[Any] | int) -> Outcome:
@@ -318,7 +318,7 @@ class LocalEngine:
     async def _standing(self, run_id: int) -> str:
         """Where the tasks of a run are, for a person."""
         lines = []
-        rows = await self.call(inspection.tasks(run_id=run_id, limit=100))
+        rows = await self.call(inspection.tasks_of(run_id, limit=100))
         for row in reversed(rows):
             state = State(row["state"])
             if not state.final:

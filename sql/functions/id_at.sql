@@ -1,5 +1,6 @@
--- Guarantees: about where, among the ids of runs, those of an instant begin: a thousand ids up or down. Ids are given out
--- in the order of time, but for transactions that stay open; so leave an hour to either side, and look at created_at.
+-- Guarantees: about where, among the ids of runs, those of an instant begin: a thousand ids up or down. An id is taken in
+-- the statement that writes down the time, so both rise together but for what runs at the same moment, and for a clock that
+-- is set; so leave some minutes to either side, and look at created_at.
 -- Index: task_pkey, thirty descents.
 create or replace function pgflow.id_at(instant timestamptz) returns bigint
 language plpgsql stable

@@ -2,16 +2,16 @@
 -- started in it for the first time had waited since they were due: percentiles in seconds, over at most `most` of each,
 -- chosen at random. An attempt is left out whose start lies more than 500 events of its run back.
 -- Index: none for the events (pgflow.events_since); event_pkey, task_pkey.
-with happened as materialized (
-    select e.* from pgflow.events_since(%(since)s::timestamptz, %(pages)s::integer) e
-     where e.at < %(until)s::timestamptz
-       and (e.type in ('task.completed', 'task.failed', 'task.retried') or e.type = 'task.started' and e.attempt = 1)
-), known as (
-    select h.*, t.queue, greatest(t.created_at, t.due_at) as due_at
-      from happened h
-     cross join lateral (
+with known as materialized (
+    select h.root_id, h.task_id, h.id, h.type, h.at, greatest(t.created_at, t.due_at) as due_at
+      from (select e.* from pgflow.events_since(%(since)s::timestamptz, %(pages)s::integer) e
+             where e.at < %(until)s::timestamptz
+               and (e.type in ('task.completed', 'task.failed', 'task.retried')
+                    or e.type = 'task.started' and e.attempt = 1)) h
+      left join lateral (
            select t.queue, t.created_at, t.due_at from pgflow.task t
-            where t.root_id = h.root_id and t.id = h.task_id offset 0) t
+            where t.root_id = h.root_id and t.id = h.task_id
+              and (h.type = 'task.started' or %(queue)s::text is not null) offset 0) t on true
       left join lateral (
            select r.name from pgflow.task r
             where r.root_id = h.root_id and r.id = h.root_id and %(workflow)s::text is not null offset 0) r on true
@@ -20,7 +20,7 @@ with happened as materialized (
 ), ended as materialized (
     select k.* from known k where k.type <> 'task.started' order by random() limit %(most)s::integer
 ), begun as materialized (
-    select k.at, k.at - k.due_at as waited from known k where k.type = 'task.started'
+    select k.at, k.at - k.due_at as waited from known k where k.type = 'task.started' and k.due_at is not null
      order by random() limit %(most)s::integer
 ), ran as materialized (
     select e.at, e.at - s.at as took

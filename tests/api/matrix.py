@@ -15,7 +15,7 @@ import orjson
 
 from pgflow.api.passwords import hash_password
 from pgflow.engine import control, definitions, facts, runs
-from pgflow.model import EventType
+from pgflow.model import EventType, State
 from tests.fixtures.database import Engine
 
 
@@ -120,6 +120,13 @@ def cancelled(world: World) -> Made:
     return made
 
 
+def failed(world: World) -> Made:
+    made = run(world)
+    for claimed in world.engine.claim(queue="orders", limit=100):
+        world.engine.settle(claimed, state=State.FAILED, error=b'{"type": "E", "message": "m"}')
+    return made
+
+
 def stepped(world: World) -> Made:
     """A run that has recorded the step `charge`."""
     made = run(world)
@@ -202,14 +209,17 @@ ENTRIES: dict[str, Entry] = {
     ),
     "POST /api/v1/runs/{id}/rerun": Entry("operator", 201, scoped=True, foreign=404, make=run),
     "POST /api/v1/runs/{id}/fork": Entry("operator", 201, scoped=True, foreign=404, make=stepped),
-    "GET /api/v1/tasks": Entry("viewer"),
+    "GET /api/v1/tasks": Entry("viewer", scoped=True, foreign=200),
     "POST /api/v1/tasks": Entry(
         "operator", 201, scoped=True, make=lambda world: {"body": {"items": [{"name": "orders.ship"}]}}
     ),
     "GET /api/v1/tasks/{id}": Entry("viewer", scoped=True, foreign=404, make=run),
     "POST /api/v1/tasks/{id}/cancel": Entry("operator", scoped=True, foreign=404, make=run),
     "POST /api/v1/tasks/{id}/redrive": Entry("operator", scoped=True, foreign=404, make=cancelled),
-    "GET /api/v1/dead-letters": Entry("viewer"),
+    "GET /api/v1/dead-letters": Entry("viewer", scoped=True, foreign=200),
+    "POST /api/v1/dead-letters/redrive": Entry(
+        "operator", scoped=True, foreign=200, make=lambda world: {**failed(world), "body": {}}
+    ),
     "GET /api/v1/queues": Entry("viewer", scoped=True, foreign=200),
     "POST /api/v1/queues/{name}/pause": Entry("operator", scoped=True, make=lambda world: {"name": "orders"}),
     "POST /api/v1/queues/{name}/resume": Entry("operator", scoped=True, make=lambda world: {"name": "orders"}),

@@ -57,7 +57,7 @@ async def test_a_token_is_seen_once_and_works_until_it_is_revoked(api: Api, engi
     assert token.startswith(made.json["shown"])
     assert (await api.get("/api/v1/session", token=token)).json["name"] == "deploy"
     again = await api.post("/api/v1/tokens", {"name": "deploy", "role": "viewer"})
-    assert again.status_code == 422
+    assert (again.status_code, again.json["code"]) == (409, "name_taken")
     for path in ("/api/v1/tokens", f"/api/v1/tokens/{made.json['id']}", "/api/v1/audit"):
         assert token not in (await api.get(path)).text
     for table in ("token", "audit_entry"):

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
+import re
+from collections.abc import AsyncIterator
 
 import orjson
 import pytest
 
+from pgflow.api import body as bodies
+from pgflow.api.problems import ProblemError
 from pgflow.config import Settings
 from tests.api.conftest import Api
+from tests.api.test_matrix import table
 from tests.fixtures.database import Engine
 
 JSON = {"Content-Type": "application/json"}
@@ -47,6 +53,52 @@ async def test_a_body_that_cannot_be_stored_is_refused_with_its_place(api: Api, 
         assert said in answer.text
         assert "Traceback" not in answer.text
     assert engine.query("select count(*) from pgflow.task") == [(0,)]
+
+
+def usual(path: str) -> str:
+    """A path as it might be asked for."""
+    return re.sub(r"\{(\w+)\}", lambda found: "1" if found[1] in {"id", "version"} else "ORDERS", path)
+
+
+async def test_no_route_takes_what_cannot_be_stored_wherever_it_stands(api: Api, engine: Engine) -> None:
+    hostile = ("%00", "a%00b", "%ED%A0%80", "..%2F..%2Fa", "a" * 3000)
+    numbers = ("9223372036854775808", "-9223372036854775809", "0", "1e3")
+    texts = (b'{"a": "\\u0000"}', b'{"a": NaN}', b'{"a": 9223372036854775808}', b"[" * 200 + b"]" * 200)
+    asked = 0
+    for route in table():
+        for method, _, operation in route.methods():
+            wants_body = operation is not None and operation.body is not None
+            odd = (*hostile, *(numbers if "{id}" in route.path else ())) if "{" in route.path else ()
+            paths = [re.sub(r"\{\w+(?::path)?\}", text, route.path) for text in odd]
+            for path in paths:
+                answer = await api(method, path, {} if wants_body else None)
+                assert 400 <= answer.status_code < 500 or answer.status_code == 200, (method, path, answer.text)
+                asked += 1
+            for body in texts if wants_body else ():
+                answer = await api(method, usual(route.path), body=body, headers=JSON)
+                assert (answer.status_code, answer.json["code"]) == (400, "bad_json"), (method, route.path)
+                asked += 1
+            if operation is not None and method == "GET":
+                path = usual(route.path)
+                answer = await api(method, path, query_string="limit=%00&after=%00&name=%00&nope=NaN")
+                assert answer.status_code == 422, (path, answer.text)
+                asked += 1
+    assert asked > 600
+    assert engine.query("select count(*) from pgflow.audit_entry") == [(0,)]
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def drip() -> AsyncIterator[bytes]:
+        while True:
+            yield b" "
+            await asyncio.sleep(0)
+
+    class Slow:
+        content_length, stream = None, drip()
+
+    monkeypatch.setattr(bodies, "READ_SECONDS", 0.02)
+    with pytest.raises(ProblemError, match="did not come"):
+        await bodies.read(Slow(), 2**40)  # type: ignore[arg-type]
 
 
 async def test_numbers_at_the_edge_of_64_bits_are_kept(api: Api) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from pgflow.db.call import Call
 from pgflow.db.statements import statement
-from pgflow.engine import bulk, timers
+from pgflow.engine import bulk, inspection, timers
 from pgflow.model import State
 from tests.fixtures.database import Engine
 
@@ -50,13 +50,29 @@ def filled(engine: Engine) -> Iterator[Engine]:
 
 def test_a_page_reads_a_page(filled: Engine) -> None:
     for name, call in CALLS.items():
-        cursor = psycopg.ClientCursor(filled.connection)
-        text = statement(call.name)
-        query = text if isinstance(text, bytes) else text.encode()
-        ((plan,),) = cursor.execute(b"explain (analyze, format json) " + query, call.params).fetchall()
         assert len(filled.run(call)) == 50, name
-        most = max(rows(plan[0]["Plan"]))
+        most = read(filled, call)
         assert most <= 200, f"{name} reads {most} rows for a page of 50"
+
+
+def read(engine: Engine, call: Call[Any]) -> int:
+    """The most rows that any part of the plan reads."""
+    cursor = psycopg.ClientCursor(engine.connection)
+    text = statement(call.name)
+    query = text if isinstance(text, bytes) else text.encode()
+    ((plan,),) = cursor.execute(b"explain (analyze, format json) " + query, call.params).fetchall()
+    return int(max(rows(plan[0]["Plan"])))
+
+
+@pytest.mark.parametrize("names", [["orders.%"], ["other.%"]], ids=["all are theirs", "none is"])
+def test_a_page_of_what_is_theirs_reads_a_window(filled: Engine, names: list[str]) -> None:
+    within = inspection.Within(names, [])
+    for given in ({}, {"state": State.FAILED}, {"name": "orders.ship"}, {"before": FILL // 4}, {"roots_only": True}):
+        call = inspection.task_page(within=within, **given, limit=50)  # type: ignore[arg-type]
+        page = filled.run(call)
+        assert (len(page.tasks), page.before is None) == (50 if names == ["orders.%"] else 0, False), given
+        most = read(filled, call)
+        assert most <= inspection.WINDOW + 200, f"{given} reads {most} rows"
 
 
 def rows(node: dict[str, Any]) -> list[float]:

@@ -7,7 +7,7 @@ import inspect
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -17,12 +17,14 @@ import pytest
 from pgflow import AsyncRemoteClient, Key, RemoteClient
 from pgflow.backoff import RetryPolicy
 from pgflow.config import Settings
+from pgflow.engine.enqueue import Request, Spec
 from pgflow.engine.limits import Limit
 from pgflow.errors import (
     ApiUnavailable,
     ArgumentError,
     ConfigError,
     IdempotencyConflict,
+    NameTaken,
     NotFound,
     PermissionDenied,
     ResultTimeout,
@@ -30,22 +32,28 @@ from pgflow.errors import (
     TaskFailed,
 )
 from pgflow.model import State
+from pgflow.sdk.async_client import AsyncClient
 from pgflow.sdk.client import Client
+from pgflow.sdk.remote import bulks, registry, registry_people
 from pgflow.sdk.remote.exchange import Answer, Ask, Lost
-from pgflow.sdk.remote.registry import AsyncRemoteApprovals, AsyncRemoteNamed, RemoteApprovals, RemoteNamed
-from pgflow.sdk.run_control import Runs
+from pgflow.sealing import new_key
+from pgflow.signature import Form, Kind, Scheme
 from tests.api.conftest import Askers
 from tests.api.test_server import ready, served
 from tests.fixtures.database import Engine
-from tests.fixtures.workers import eventually, executing
+from tests.fixtures.workers import eventually, executing, leading
 from tests.runtime import apps
 from tests.workflows import flows
 
 TOKEN = "pgf_" + "s" * 43
-LEFT_OUT = {"enqueue_many": {"wake"}, "tasks": {"roots_only"}}
-"""Parameters of `Client` that the API has no place for."""
 OWN = {"start_named", "runs", "events"}
-"""Verbs that `Client` has not."""
+"""Verbs that `Client` has not: it has the code, and the views of the database."""
+NOT_THERE = {
+    "on": "a transaction does not reach over HTTP",
+    "recorded": "a rehearsal reads the whole journal of a run, beside its code",
+    "triggers.receive": "a webhook is sent to /hooks itself",
+}
+"""What `Client` has and the remote one has not, and why. All else has to be there, with every parameter."""
 
 
 def public(*classes: type) -> dict[str, dict[str, str]]:
@@ -57,20 +65,42 @@ def public(*classes: type) -> dict[str, dict[str, str]]:
     }
 
 
-def test_the_verbs_are_those_of_the_client_beside_the_database() -> None:
-    theirs = public(Client, Runs)
-    for name, parameters in public(RemoteClient).items():
-        if name not in OWN:
-            wanted = {one: text for one, text in theirs[name].items() if one not in LEFT_OUT.get(name, set())}
-            assert parameters == wanted, name
-    missing = theirs.keys() - public(RemoteClient).keys()
-    assert missing == {"on", "recorded", "redrive_where"}
+def parameters(client: Any) -> dict[str, dict[str, str]]:
+    """Every verb of a client, those of its registries included, with its parameters: name, kind and default."""
+    found: dict[str, dict[str, str]] = {}
+    for name in dir(client):
+        if name.startswith("_") or name == "close":
+            continue
+        part = getattr(client, name)
+        verbs = {name: part} if inspect.ismethod(part) else {
+            f"{name}.{verb}": getattr(part, verb) for verb in dir(part) if not verb.startswith("_")
+        }  # fmt: skip
+        for verb, method in verbs.items():
+            found[verb] = {p.name: f"{p.kind}={p.default}" for p in inspect.signature(method).parameters.values()}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("beside", "remote"), [(Client, RemoteClient), (AsyncClient, AsyncRemoteClient)], ids=["sync", "async"]
+)
+def test_the_verbs_and_their_parameters_are_those_of_the_client_beside_the_database(beside: Any, remote: Any) -> None:
+    theirs = parameters(beside(Settings(database_url=None, _env_file=None)))
+    ours = parameters(remote("https://flows.example.com", TOKEN))
+    assert "bulk.preview" in theirs
+    assert theirs.keys() - ours.keys() == NOT_THERE.keys()
+    assert ours.keys() - theirs.keys() == OWN
+    for verb in theirs.keys() & ours.keys():
+        assert ours[verb] == theirs[verb], verb
 
 
 def test_both_colours_have_the_same_verbs_and_signatures() -> None:
-    for one, other in (
-        (RemoteClient, AsyncRemoteClient), (RemoteNamed, AsyncRemoteNamed), (RemoteApprovals, AsyncRemoteApprovals)
-    ):  # fmt: skip
+    pairs = [(RemoteClient, AsyncRemoteClient), (bulks.RemoteBulks, bulks.AsyncRemoteBulks)]
+    for module in (registry, registry_people):
+        pairs += [
+            (one, getattr(module, f"Async{name}")) for name, one in vars(module).items() if name.startswith("Remote")
+        ]
+    assert len(pairs) == 8
+    for one, other in pairs:
         assert public(one) == public(other)
         assert all(vars(other)[name].__doc__ for name in public(other))
 
@@ -79,6 +109,7 @@ def test_both_colours_have_the_same_verbs_and_signatures() -> None:
 def server(database: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     for name in ("PGFLOW_API_RATE", "PGFLOW_API_ADDRESS_RATE"):
         monkeypatch.setenv(name, "100000/second")
+    monkeypatch.setenv("PGFLOW_SECRET_KEYS", new_key())
     with served(database) as (process, port):
         ready(process, port)
         yield f"http://127.0.0.1:{port}"
@@ -175,7 +206,7 @@ def test_the_other_verbs_and_what_the_api_refuses(server: str, askers: Askers, e
         assert client.workers() == []
         assert client.emit("order/paid", {"order": 1}, key=17).existed is False
         assert client.emit("order/paid", 1, id="mine").id == client.emit("order/paid", 1, id="mine").id
-        made = client.schedules.put("nightly", task="report", cron="0 3 * * *")
+        made = client.schedules.put("nightly", "report", cron="0 3 * * *")
         assert (made["cron"], isinstance(made["next_at"], datetime)) == ("0 3 * * *", True)
         assert client.schedules.pause("nightly") == ["nightly"]
         assert client.schedules.resume("nightly", "nightly") == ["nightly"]
@@ -185,6 +216,102 @@ def test_the_other_verbs_and_what_the_api_refuses(server: str, askers: Askers, e
             client.schedules.get("nightly")
         assert client.approvals.list() == []
     refused(server, askers.token("viewer"))
+
+
+def test_the_registries_are_there_as_beside_the_database(server: str, askers: Askers, engine: Engine) -> None:
+    """Those of every noun: made, listed, looked at, changed, removed."""
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    with RemoteClient(server, askers.token("admin")) as client:
+        made = client.schedules.create("daily", apps.add.options(priority="high"), input={"a": 1, "b": 2}, every="5m")
+        assert (made["task"], made["priority"], made["every"]) == ("add", "high", 300.0)
+        with pytest.raises(NameTaken, match="daily"):
+            client.schedules.create("daily", "add", cron="@daily", input={"a": 1, "b": 2})
+        assert len(client.schedules.next("daily", 3)) == 3
+        assert client.show(client.schedules.trigger("daily").id)["name"] == "add"
+        (firing,) = client.schedules.firings("daily")
+        assert (firing["kind"], client.schedules.firings("daily", before=firing["fire_at"])) == ("manual", [])
+        filled = client.schedules.backfill("daily", start, start + timedelta(hours=1))
+        assert client.show(filled.id)["name"] == "pgflow.backfill"
+        hook = client.triggers.create(
+            "shop", "orders.ship", path="shop", signature=Scheme(Kind.HEADER, header="x-key", form=Form.TOKEN),
+            secrets=["SHOP"], keep="3d", headers=["x-shop"], limit=1000,
+        )  # fmt: skip
+        assert (hook["signature"]["form"], hook["keep"], hook["secrets"]) == ("token", 259200.0, ["SHOP"])
+        client.triggers.put("paid", "orders.ship", event="order/paid", input={"order": "${event.payload.order}"})
+        assert [one["name"] for one in client.triggers.list("event")] == ["paid"]
+        assert (client.triggers.pause("paid"), client.triggers.resume("paid", "shop")) == (["paid"], ["paid"])
+        assert client.triggers.rotate("shop", "SHOP_2", keep=1) == ["SHOP_2", "SHOP"]
+        assert client.triggers.remove("paid", "shop") == ["paid", "shop"]
+        told = client.subscriptions.create("ops", "https://example.com/hook", types=["workflow.*"], runs_only=True)
+        assert (told["types"], told["runs_only"]) == (["workflow.*"], True)
+        test = client.subscriptions.test("ops")
+        assert client.show(test.id)["tags"] == {"subscription": "ops"}
+        assert client.subscriptions.deliveries("ops", state=State.FAILED, since=start) == []
+        assert client.subscriptions.redeliver("ops", since=start) == []
+        assert client.subscriptions.disable("ops", why="too loud") == ["ops"]
+        assert client.subscriptions.get("ops")["disabled_why"] == "too loud"
+        assert (client.subscriptions.enable("ops"), client.subscriptions.remove("ops")) == (["ops"], ["ops"])
+        assert [client.secrets.set("SHOP", value) for value in ("hunter-22", "hunter-23")] == [1, 2]
+        assert [(one["name"], one["version"]) for one in client.secrets.list()] == [("SHOP", 2)]
+        assert [one["state"] for one in client.secrets.check()] == ["fine"]
+        assert client.secrets.rotate()["failed"] == []
+        assert (client.secrets.remove("SHOP"), client.secrets.list()) == (["SHOP"], [])
+        engine.connection.execute("create table orders (id int)")
+        installed = client.table_triggers.install(
+            "orders", "orders.ship", table="orders", on=["insert"], hold="1h", key="${row.id}"
+        )
+        assert (installed["on"], installed["hold"]) == (["insert"], 3600.0)
+        assert (client.table_triggers.remove("orders"), client.table_triggers.list()) == (["orders"], [])
+        assert client.approvals.list(state=None, assignee=["ann", "ops"], limit=1) == []
+
+
+def test_every_option_travels_and_many_are_one_request(server: str, askers: Askers, engine: Engine) -> None:
+    with RemoteClient(server, askers.token("operator")) as client:
+        policy = RetryPolicy(2, backoff="fixed", base=1, cap=1)
+        run = client.enqueue(apps.add.options(retry=policy, timeout=7, tags={"a": "b"}), 1, 2)
+        shown = client.show(run.id)
+        assert (shown["retry"], shown["timeout"], shown["tags"]) == (policy.to_json(), 7.0, {"a": "b"})
+        named = client.start_named("other", retry=policy, timeout="7s", slot="x", hold="1h", key="k")
+        assert client.show(named.id)["retry"] == policy.to_json()
+        first, last = [client.enqueue(apps.add.options(key="d", debounce="1h"), n, n) for n in (1, 2)]
+        assert [client.show(one.id)["state"] for one in (first, last)] == ["skipped", "scheduled"]
+        once, twice = [client.enqueue(apps.add.options(key="t", throttle="1h"), n, n) for n in (1, 2)]
+        assert (twice.id, twice.existed) == (once.id, True)
+        many = client.enqueue_many((apps.add.request(n, n) for n in range(1500)), wake=False)
+        assert engine.query("select count(*) from pgflow.audit_entry where action = 'task.enqueue'") == [(2,)]
+        assert len({one.id for one in many}) == 1500
+        with pytest.raises(ArgumentError, match=r"items\[1\]"):
+            client.enqueue_many([apps.add.request(1, 1), Request(Spec("no name"), b"{}")])
+        assert client.redrive_where(name="add") == []
+        assert [one["name"] for one in client.tasks(roots_only=True, name="other")] == ["other"]
+
+
+async def test_many_are_changed_at_once_and_changed_back(
+    server: str, askers: Askers, engine: Engine, database: Settings
+) -> None:
+    made = engine.enqueue(3, name="orders.ship", queue="nobody")
+    async with (
+        AsyncRemoteClient(server, askers.token("operator")) as client,
+        AsyncClient(database, actor="me") as beside,
+    ):
+        seen = await client.bulk.preview("cancel", workflow="orders.ship", ids=made)
+        same = await beside.bulk.preview("cancel", workflow="orders.ship", ids=made)
+        assert (seen.action, seen.count, seen.sample, seen.undo) == (same.action, 3, same.sample, same.undo)
+        assert "graphs" in (seen.undo or "")
+        run, again = [await client.bulk.start(seen, rate=50) for _ in range(2)]
+        assert (again.id, run.existed, again.existed) == (run.id, False, True)
+        async with leading(database), executing(database, {}):
+            await eventually(lambda: engine.state(run.id) == "completed")
+            assert (await client.bulk.get(run))["changed"] == 3
+            back = await client.bulk.undo(run)
+            await eventually(lambda: engine.state(back.id) == "completed")
+        assert {engine.state(id) for id in made} == {"queued"}
+        assert await client.bulk.list() == await beside.bulk.list()
+        assert await client.bulk.get(back) == await beside.bulk.get(back)
+        other = await client.bulk.start(await client.bulk.preview("pause", workflow="orders.ship"))
+        assert (await client.bulk.cancel(other))["state"] == "cancelled"
+        with pytest.raises(NotFound):
+            await client.bulk.get(made[0])
 
 
 def refused(server: str, token: str) -> None:
@@ -198,7 +325,7 @@ def refused(server: str, token: str) -> None:
         with pytest.raises(ArgumentError, match="state"):
             client.tasks(state="lost")
         with pytest.raises(ArgumentError, match="retry"):
-            client.enqueue(apps.add.options(retry=RetryPolicy(2)), 1, 2)
+            client.schedules.put("nightly", apps.add.options(retry=RetryPolicy(2)), cron="@daily")
         with pytest.raises(ArgumentError, match="type"):
             next(client.events(types=["nothing"]))
     with RemoteClient(server, TOKEN) as client, pytest.raises(PermissionDenied, match="pgflow token create") as error:
@@ -292,11 +419,18 @@ def start(client: RemoteClient) -> Any:
     ("verb", "replies", "result"),
     [
         (start, [None, DOWN, STARTED], 17),
+        (lambda client: client.start_named("noop", key="k", hold="1h").id, [None, DOWN, STARTED], 17),
         (lambda client: client.queues(), [DOWN, None, LISTED], []),
         (cancel, [BUSY, (200, {}, {"cancelled": ["17"]})], [17]),
         (lambda client: client.emit("paid").id, [None, STARTED], 17),
     ],
-    ids=["a start has a key", "reading changes nothing", "who is refused did nothing", "an event has an id"],
+    ids=[
+        "a start has a key",
+        "a key that is held",
+        "reading changes nothing",
+        "who is refused did nothing",
+        "an event has an id",
+    ],
 )
 def test_what_may_be_asked_again_is(
     verb: Callable[[RemoteClient], Any], replies: list[Reply | None], result: Any
@@ -309,11 +443,21 @@ def test_what_may_be_asked_again_is(
 
 
 @pytest.mark.parametrize("reply", [None, DOWN], ids=["lost", "down"])
-def test_what_may_have_been_done_is_not_asked_again(reply: Reply | None) -> None:
+@pytest.mark.parametrize(
+    "verb",
+    [
+        cancel,
+        lambda client: client.start_named("noop", key="k"),
+        lambda client: client.start_named("noop", key="k", debounce="1h"),
+        lambda client: client.enqueue_many([apps.add.options(key="k").request(1, 1)]),
+    ],
+    ids=["cancel", "a key that its run's end frees", "the last one counts", "many"],
+)
+def test_what_may_have_been_done_is_not_asked_again(verb: Callable[[RemoteClient], Any], reply: Reply | None) -> None:
     with bad() as (told, url), RemoteClient(url, TOKEN) as client:
         told.replies = [reply]
         with pytest.raises(ApiUnavailable) as raised:
-            cancel(client)
+            verb(client)
         assert len(told.asked) == 1
         assert TOKEN not in str(raised.value)
 
@@ -332,6 +476,21 @@ def test_it_gives_up_in_the_end_and_is_not_kept_waiting_for_hours() -> None:
             client.queues()
     with RemoteClient(url, TOKEN, retries=1) as client, pytest.raises(ApiUnavailable, match="no connection to http"):
         client.cancel(17)
+
+
+def test_pages_are_put_together_and_gone_on_with() -> None:
+    pages = [{"items": [{"id": "9"}, {"id": "8"}], "next": "c8"}, {"items": [{"id": "7"}], "next": None}]
+    with bad() as (told, url), RemoteClient(url, TOKEN) as client:
+        told.replies = [(200, {}, page) for page in [*pages, pages[1]]]
+        assert [one["id"] for one in client.subscriptions.deliveries("ops", limit=5)] == [9, 8, 7]
+        assert [path.partition("?")[2] for _, path, _, _ in told.asked] == ["limit=5", "after=c8&limit=3"]
+        told.replies = [(200, {}, pages[0]), (200, {}, pages[1])]
+        first = client.subscriptions.deliveries("ops", limit=2)
+        rest = client.subscriptions.deliveries("ops", before=first[-1])
+        assert ([one["id"] for one in rest], "after=c8" in told.asked[-1][1]) == ([7], True)
+        assert client.subscriptions.deliveries("ops", before=rest[-1]) == [], (
+            "there is nothing more, and no need to ask"
+        )
 
 
 def told_event(cursor: str, type: str = "task.completed") -> str:

@@ -183,8 +183,8 @@ async def test_a_draft_is_saved_by_who_has_seen_the_last_one(api: Api) -> None:
     one = {"name": "tidy", "nodes": {"rest": {"type": "delay", "config": {"time": "1h"}}}}
     assert (await api.get(path)).status_code == 404
     first = await api("PUT", path, {"nodes": "nonsense"}, headers={"If-Match": '"0"'})
-    assert (first.status_code, first.headers["etag"]) == (200, '"1"')
-    second = await api("PUT", path, one, headers={"If-Match": '"1"'})
+    assert (first.status_code, first.headers["etag"].partition(".")[0]) == (200, '"1')
+    second = await api("PUT", path, one, headers={"If-Match": first.headers["etag"]})
     assert second.json["revision"] == 2
     late = await api("PUT", path, {}, headers={"If-Match": '"1"'})
     assert (late.status_code, late.json["code"]) == (412, "precondition_failed")

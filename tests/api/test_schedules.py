@@ -41,7 +41,8 @@ async def test_a_schedule_is_made_looked_at_paused_triggered_and_removed(api: Ap
     assert "06:00" in one["explanation"]
     assert one["next_at"].endswith("Z")
     assert one["source"] == "api"
-    assert (await api.post(SCHEDULES, {"name": "daily", **REPORT})).status_code == 422
+    taken = await api.post(SCHEDULES, {"name": "daily", **REPORT})
+    assert (taken.status_code, taken.json["code"]) == (409, "name_taken")
     assert [each["name"] for each in (await api.get(SCHEDULES)).json["items"]] == ["daily"]
     coming = (await api.get(f"{SCHEDULES}/daily/next", params={"count": "3"})).json["items"]
     assert len(coming) == 3

@@ -9,7 +9,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 import httpx
 
@@ -17,25 +18,45 @@ from pgflow.config import Settings
 from pgflow.embedded.port import free_port
 from tests.api.conftest import Askers
 
+GRACEFUL = "600"
+"""Seconds that are waited for nobody: a server that uses them up fails the test."""
+END = 60
+"""Seconds after which a test gives up on a server that does not end."""
+
 
 @contextmanager
 def served(settings: Settings, *options: str, host: str = "127.0.0.1") -> Iterator[tuple[subprocess.Popen[str], int]]:
     port = free_port()
     process = subprocess.Popen(
-        [sys.executable, "-m", "pgflow", "api", "--host", host, "--port", str(port), "--graceful", "30", *options],
+        [sys.executable, "-m", "pgflow", "api", "--host", host, "--port", str(port), "--graceful", GRACEFUL, *options],
         env={**os.environ, "PGFLOW_DATABASE_URL": settings.require_url(), "PGFLOW_API_LOGIN_RATE": "1000/minute"},
         stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
         yield process, port
     finally:
-        if process.poll() is None:
-            process.terminate()
-        process.communicate(timeout=40)
+        ended(process)
+
+
+def ended(process: subprocess.Popen[str]) -> None:
+    """Tell it to end, and wait for that."""
+    if process.poll() is None:
+        process.terminate()
+    try:
+        process.communicate(timeout=END)
+    except subprocess.TimeoutExpired:
+        for pid in (*children(process.pid), process.pid):
+            os.kill(pid, signal.SIGKILL)
+        raise
+
+
+def children(pid: int) -> list[int]:
+    """The processes that serve."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def ready(process: subprocess.Popen[str], port: int) -> None:
-    """Wait until a worker answers: one that is told to end while it starts is waited for the whole graceful time."""
+    """Wait until it answers."""
     end = time.monotonic() + 40
     while True:
         assert process.poll() is None, process.communicate()
@@ -62,7 +83,7 @@ def ask(port: int, raw: bytes, *, wait: float = 5.0) -> bytes:
 
 def test_it_serves_takes_no_smuggled_request_and_ends_in_order(database: Settings, askers: Askers) -> None:
     token = askers.token("operator")
-    with served(database, "--processes", "2") as (process, port):
+    with served(database, "--processes", "2", "--idle", "3600") as (process, port):
         ready(process, port)
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {token}"}) as http:
             assert http.get("/healthz").json() == {"status": "ok"}
@@ -84,15 +105,92 @@ def test_it_serves_takes_no_smuggled_request_and_ends_in_order(database: Setting
             in ask(port, b"GET /healthz HTTP/1.1\r\nHost: x\r\nBad Header: 1\r\n\r\n", wait=2).split(b"\r\n")[0]
         )
         assert b" 200 " not in ask(port, b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 100_000 + b"\r\n\r\n", wait=2)
-        began = time.monotonic()
+        what_a_process_counted_outlives_it(process, port, token)
+        what_is_under_way_is_answered_and_what_rests_is_closed(process, port, token)
+
+
+def what_a_process_counted_outlives_it(process: subprocess.Popen[str], port: int, token: str) -> None:
+    """Also for the others: it does not take away what they share."""
+    before = set(children(process.pid))
+    gone = min(before)
+    os.kill(gone, signal.SIGTERM)
+    while len(now := set(children(process.pid))) < 2 or gone in now:
+        time.sleep(0.02)
+    ready(process, port)
+    metrics = httpx.get(f"http://127.0.0.1:{port}/metrics", headers={"Authorization": f"Bearer {token}"}, timeout=END)
+    assert 'pgflow_api_requests_total{method="POST",route="/api/v1/runs",status="201"} 1.0' in metrics.text
+
+
+def test_it_may_be_told_to_end_as_soon_as_it_has_begun(database: Settings) -> None:
+    """Right after the fork a process has the handlers of the one that it comes from, which heed nothing there."""
+    with served(database, "--processes", "2") as (process, _):
+        while not children(process.pid):
+            assert process.poll() is None, process.communicate()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(25) == 0
-        assert time.monotonic() - began < 20
+        assert process.wait(END) == 0
+
+
+def what_is_under_way_is_answered_and_what_rests_is_closed(
+    process: subprocess.Popen[str], port: int, token: str
+) -> None:
+    """At SIGTERM."""
+    body = b'{"name": "noop"}'
+    head = (
+        f"POST /api/v1/runs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nExpect: 100-continue\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    ).encode()
+    with ExitStack() as opened:
+
+        def connected() -> socket.socket:
+            return opened.enter_context(socket.create_connection(("127.0.0.1", port), END))
+
+        asking, resting, silent, begun = (connected() for _ in range(4))
+        asking.sendall(head)
+        assert asking.recv(1000).startswith(b"HTTP/1.1 100 ")
+        resting.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert resting.recv(10_000).startswith(b"HTTP/1.1 200 ")
+        begun.sendall(b"GET /healthz HTTP/1.1\r\nHost")
+        process.send_signal(signal.SIGTERM)
+        for one in (resting, silent, begun):
+            assert one.recv(1000) == b""
+        assert process.poll() is None
+        asking.sendall(body)
+        answer = b""
+        while part := asking.recv(10_000):
+            answer += part
+        assert answer.startswith(b"HTTP/1.1 201 ")
+        assert process.wait(END) == 0
+
+
+def test_a_second_signal_ends_it_without_waiting_for_anybody(database: Settings, askers: Askers) -> None:
+    token = askers.token("operator")
+    with served(database) as (process, port), ExitStack() as opened:
+        ready(process, port)
+        asking = opened.enter_context(socket.create_connection(("127.0.0.1", port), END))
+        asking.sendall(
+            f"POST /api/v1/runs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nExpect: 100-continue\r\n"
+            "Content-Type: application/json\r\nContent-Length: 10\r\n\r\n".encode()
+        )
+        assert asking.recv(1000).startswith(b"HTTP/1.1 100 ")
+        process.send_signal(signal.SIGTERM)
+        while not refused(port):
+            pass
+        process.send_signal(signal.SIGINT)
+        assert process.wait(END) == 0
+
+
+def refused(port: int) -> bool:
+    """Whether nobody listens there any more."""
+    try:
+        socket.create_connection(("127.0.0.1", port), END).close()
+    except ConnectionError:
+        return True
+    return False
 
 
 def test_it_listens_to_others_only_when_somebody_can_be_let_in(database: Settings, askers: Askers) -> None:
     with served(database, host="0.0.0.0") as (process, _):
-        _, said = process.communicate(timeout=40)
+        _, said = process.communicate(timeout=END)
         assert process.returncode == 2
         assert "there is neither a user nor a token" in said
         assert "Traceback" not in said

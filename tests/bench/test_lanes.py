@@ -41,7 +41,8 @@ def test_a_lane_answers_one_json_object_with_every_key(lane: str) -> None:
     document = json.loads(json.dumps(measure([lane], Options(quick=True))[lane]))
     assert document.keys() == KEYS
     assert document["lane"] == lane
-    assert document["figure"] > 0
+    # On a busy machine a task may have begun before the call that enqueued it returns: then the figure is 0.
+    assert (document["detail"]["from_call_ms"]["p50"] if lane == "latency" else document["figure"]) > 0
     assert document["cpu_us_per_task"].keys() == {"worker", "postgres"}
     assert {"server", "machine"} <= document["settings"].keys()
     if lane == "sleepers":

@@ -157,13 +157,18 @@ names = st.sampled_from(
 def test_arguments_bind_as_python_binds_them(function: Any, args: list[int], kwargs: dict[str, int]) -> None:
     signature = Signature(function)
     try:
-        expected = inspect.signature(function).bind(*args, **kwargs)
+        function(*args, **kwargs)
     except TypeError:
         with pytest.raises(ArgumentError) as caught:
             signature.bind(tuple(args), kwargs)
         assert str(caught.value).startswith(f"{function.__name__}() takes (")
         return
     bound = signature.bind(tuple(args), kwargs)
+    try:
+        expected = inspect.signature(function).bind(*args, **kwargs)
+    except TypeError:  # older ones refuse for `**others` what has the name of a positional parameter
+        assert bound["others"]["b"] == kwargs["b"]
+        return
     assert bound == {name: list(v) if isinstance(v, tuple) else v for name, v in expected.arguments.items()}
 
     positional, keywords = signature.decode_arguments(decode(signature.encode_arguments(tuple(args), kwargs)))

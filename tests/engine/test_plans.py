@@ -30,7 +30,7 @@ CALLS: dict[str, tuple[Call[Any], set[str]]] = {
     "enqueue": (enqueue([Request(Spec("noop"), b"{}"), Request(Spec("noop"), b"{}", "key", delay=5.0)]), set()),
     "enqueue_plain": (enqueue_plain(Request(Spec("noop"), b"{}")), {"idle_queue"}),
     "enqueue told": (
-        audit_entries.enqueue_told(Request(Spec("noop"), b"{}"), audit_entries.Entry("token:t", "run.start")),
+        audit_entries.enqueue_told([(Request(Spec("noop"), b"{}"), audit_entries.Entry("token:t", "run.start"))]),
         {"idle_queue"},
     ),
     "claim": (leases.claim(LANES, [1] * 4, 10, 1), {"ready_lane"}),

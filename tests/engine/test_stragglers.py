@@ -31,6 +31,12 @@ def safe(engine: Engine) -> int:
     return rows[0][0] if rows else 0
 
 
+async def look(stragglers: Stragglers, leader: Link) -> int:
+    """A look, even if the last one was so slow that the duty would rest first, as on a busy machine."""
+    stragglers._not_before = 0.0
+    return await stragglers.look(leader.run)
+
+
 def claim_all(engine: Engine) -> tuple[list[Claimed], int]:
     claimed = engine.claim(1000)
     return claimed, max(row.epoch for row in claimed)
@@ -48,11 +54,11 @@ async def test_a_late_commit_below_the_floor_is_claimed_after_the_leaders_look(
         claimed, floor = claim_all(worker)
         worker.settle(*claimed)
         publish(worker, floor)
-        await stragglers.look(leader.run)
+        await look(stragglers, leader)
         assert safe(worker) <= claimed[0].epoch, "the safe position waits for the transaction that is still open"
         assert not stragglers.settled
     assert worker.claim(floor=floor) == [], "below the floor it would never be seen"
-    assert await stragglers.look(leader.run) == 1
+    assert await look(stragglers, leader) == 1
     assert [row.task_id for row in worker.claim(floor=floor)] == [straggler]
 
 
@@ -67,10 +73,10 @@ async def test_a_rolled_back_claim_is_re_seated(engines: Callable[..., Engine], 
         worker.settle(*claimed)
         publish(worker, floor)
         for _ in range(3):
-            await stragglers.look(leader.run)
+            await look(stragglers, leader)
         assert not stragglers.settled, "a row that is being claimed may come back"
     assert worker.claim(floor=floor) == []
-    assert await stragglers.look(leader.run) == 3
+    assert await look(stragglers, leader) == 3
     assert sorted(row.task_id for row in worker.claim(floor=floor)) == lost
 
 
@@ -82,7 +88,7 @@ async def test_the_safe_position_follows_and_then_all_is_settled(engine: Engine,
     publish(engine, floor)
     stragglers = Stragglers()
     for _ in range(500):  # transactions in other databases of the server hold it back too
-        assert await stragglers.look(leader.run) == 0
+        assert await look(stragglers, leader) == 0
         if stragglers.settled:
             break
         await asyncio.sleep(0.01)
@@ -141,14 +147,14 @@ async def test_no_task_is_stranded_among_hostile_writers(  # noqa: C901, PLR0912
                         worker.settle(*claimed)
             case 5:
                 publish(worker, floor)
-                await stragglers.look(leader.run)
+                await look(stragglers, leader)
     for number, writer in enumerate(writers):
         writer.connection.commit()
         enqueued.update(open_batches.pop(number, []))
         writer.connection.autocommit = True
     for _ in range(4):
         publish(worker, floor)
-        await stragglers.look(leader.run)
+        await look(stragglers, leader)
         while claimed := worker.claim(100, floor=floor):
             floor = max(floor, *(row.epoch for row in claimed))
             done |= {row.task_id for row in claimed}

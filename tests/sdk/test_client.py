@@ -368,6 +368,10 @@ def test_tasks_are_listed_newest_first_by_every_filter(sync_client: Client, engi
     assert [row["id"] for row in sync_client.tasks(name="a", state="queued", roots_only=True)] == [3, 2, 1]
     assert [row["id"] for row in sync_client.tasks(queue="x")] == [3, 2, 1]
     assert sync_client.tasks(state="failed") == []
+    engine.enqueue(1_600, name="b")
+    assert [row["id"] for row in sync_client.tasks(name="a", limit=2)] == [3, 2], "however far back it is"
+    assert [row["id"] for row in sync_client.tasks(queue="x")] == [3, 2, 1]
+    assert len(sync_client.tasks(name="b", limit=1_603)) == 1_603
 
 
 async def test_an_async_client_waits_without_blocking(client: AsyncClient, engine: Engine) -> None:

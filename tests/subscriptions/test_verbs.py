@@ -234,7 +234,7 @@ def test_telling_reaches_its_rows_by_index(
         used = {node["Index Name"] for node in seen if "Index Name" in node}
         assert indexes <= used, f"{name} uses {sorted(used)}"
         if name == "deliveries":
-            assert any(index.endswith("_key_idx") for index in used)
+            assert any(index.endswith("_key_id_idx") for index in used)
             assert not any("Sort" in node["Node Type"] for node in seen if node["Node Type"] != "Incremental Sort")
 
 

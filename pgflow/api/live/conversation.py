@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import falcon
@@ -29,6 +30,7 @@ from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 from pgflow.api.asked import Asked
 from pgflow.api.live.hub import BEAT, Hub
 from pgflow.api.live.line import Line
+from pgflow.api.live.turns import Place
 from pgflow.api.live.wanted import Wanted, cursor_of, filter_for
 from pgflow.api.models import Model
 from pgflow.api.problems import ProblemError, invalid, problem_of
@@ -73,6 +75,33 @@ _said: TypeAdapter[Subscribe | Unsubscribe | Ping] = TypeAdapter(
 )
 
 
+@dataclass(slots=True)
+class _Watch:
+    """A subscription of the connection.
+
+    Args:
+        label: what the other side calls it.
+        wanted: which events.
+        place: is rung when there is something.
+        subscription: where they come from.
+        reached: how far the other side has been told.
+        pump: hands on what happens.
+    """
+
+    label: str
+    wanted: Filter
+    place: Place
+    subscription: Subscription
+    reached: Cursor
+    pump: asyncio.Task[None] | None = None
+
+    def known(self) -> str:
+        """How far the other side may say that it knows everything."""
+        if self.place.quiet and not self.subscription.ready:
+            self.reached = self.subscription.position  # all that fitted was handed on
+        return str(self.reached)
+
+
 class Conversation:
     """One WebSocket.
 
@@ -85,8 +114,7 @@ class Conversation:
     def __init__(self, hub: Hub, asked: Asked, ws: falcon.asgi.WebSocket) -> None:
         self._hub, self._asked, self._ws = hub, asked, ws
         self._turn = asyncio.Lock()
-        self._watched: dict[str, tuple[Subscription, asyncio.Task[None]]] = {}
-        self._places: dict[str, Cursor] = {}
+        self._watched: dict[str, _Watch] = {}
 
     async def hold(self) -> None:
         """Keep it open for as long as it may be."""
@@ -107,9 +135,10 @@ class Conversation:
             await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)
             failed = next((one.exception() for one in loops if one.done() and one.exception()), None)
         finally:
-            for one in [*loops, *(task for _, task in self._watched.values())]:
+            tasks = [*loops, *(watch.pump for watch in self._watched.values() if watch.pump is not None)]
+            for one in tasks:
                 one.cancel()
-            await asyncio.gather(*loops, *(task for _, task in self._watched.values()), return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
         if failed is not None and not isinstance(failed, falcon.WebSocketDisconnected):
             raise failed
         if line.ended not in {None, "gone"}:
@@ -152,33 +181,36 @@ class Conversation:
         after = cursor_of(said.after, "$.after") if said.after is not None else None
         if after is not None:
             await self._hub.backend.run(events.after(after, 1))
-        subscription = await self._hub.subscribe(line, wanted, after)
+        place = self._hub.turns.place()
+        subscription = await self._hub.subscribe(line, place, wanted, after)
         await self._say({"op": "subscribed", "id": said.id, "cursor": str(subscription.cursor)})
-        pump = asyncio.create_task(self._pump(line, said.id, wanted, subscription))
-        self._watched[said.id] = subscription, pump
+        watch = self._watched[said.id] = _Watch(said.id, wanted, place, subscription, subscription.cursor)
+        watch.pump = asyncio.create_task(self._pump(line, watch))
 
     async def _unsubscribe(self, line: Line, label: str) -> None:
         if label not in self._watched:
             raise ProblemError("not_found", f"there is no subscription {label!r}")
-        subscription, pump = self._watched.pop(label)
-        pump.cancel()
-        await asyncio.gather(pump, return_exceptions=True)
-        self._hub.unsubscribe(line, subscription)
-        place = self._places.pop(label, subscription.cursor)
-        await self._say({"op": "unsubscribed", "id": label, "cursor": str(place)})
+        watch = self._watched.pop(label)
+        if watch.pump is not None:
+            watch.pump.cancel()
+            await asyncio.gather(watch.pump, return_exceptions=True)
+        self._hub.unsubscribe(line, watch.subscription)
+        await self._say({"op": "unsubscribed", "id": label, "cursor": str(watch.reached)})
 
-    async def _pump(self, line: Line, label: str, wanted: Filter, subscription: Subscription) -> None:
+    async def _pump(self, line: Line, watch: _Watch) -> None:
         """Hand on what happens, as fast as it is taken."""
+        subscription = watch.subscription
         try:
             while line.ended is None:
-                batch = await subscription.batch(BEAT)
+                await watch.place.turn()
+                batch = await subscription.take(BEAT)
                 reached = subscription.cursor if batch else subscription.position
-                if batch:
-                    await self._hub.spread()
-                await self._hand_all(line, label, wanted, batch)
-                self._places[label] = reached
+                await self._hand_all(line, watch, batch)
+                watch.reached = reached
                 if subscription.closed:
                     line.end("closed")
+                elif subscription.ready:  # the turns of further packs were taken for this, too
+                    watch.place.ring()
         except PgflowError:
             line.end("unavailable")
         except falcon.WebSocketDisconnected:
@@ -187,12 +219,15 @@ class Conversation:
             log.exception("events_not_sent", request_id=self._asked.request_id)
             line.end("closed")
 
-    async def _hand_all(self, line: Line, label: str, wanted: Filter, batch: Sequence[Event | Resync]) -> None:
+    async def _hand_all(self, line: Line, watch: _Watch, batch: Sequence[Event | Resync]) -> None:
         events = [event for event in batch if isinstance(event, Event)]
-        for pack in self._hub.packer.pack(wanted, events):
-            head = orjson.dumps({"op": "events", "id": label, "cursor": str(pack.cursor)})
+        for number, pack in enumerate(self._hub.packer.pack(watch.wanted, events)):
+            if number:  # a turn is for one of them
+                watch.place.ring()
+                await watch.place.turn()
+            head = orjson.dumps({"op": "events", "id": watch.label, "cursor": str(pack.cursor)})
             await self._send(b'%s,"events":[%s]}' % (head[:-1], pack.array))
-            self._places[label] = pack.cursor
+            watch.reached = pack.cursor
         if len(events) < len(batch):
             line.end("slow")
 
@@ -209,7 +244,9 @@ class Conversation:
                 if loop.time() >= end:
                     line.end("lifetime")
                     return
-                await self._say({"op": "beat", "cursors": {id: str(place) for id, place in self._places.items()}})
+                await self._say(
+                    {"op": "beat", "cursors": {watch.label: watch.known() for watch in self._watched.values()}}
+                )
                 await self._hub.check(line)
 
     async def _complain(self, problem: ProblemError, label: str | None) -> None:

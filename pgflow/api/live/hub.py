@@ -1,8 +1,9 @@
 """Everybody who watches events through this process.
 
 Model: one `Events` reads or hears what happens, once for the process, and puts it into the bounded buffer of each
-subscription. A line (an SSE answer or a WebSocket) takes from there as fast as the other side reads. Nothing is lost
-by dropping somebody: whoever comes back says where it stood, and is told from the table what it missed.
+subscription. A line (an SSE answer or a WebSocket) takes from there as fast as the other side reads, whenever it is
+its turn (`pgflow.api.live.turns`), so that a crowd has only its share of the loop. Nothing is lost by dropping
+somebody: whoever comes back says where it stood, and is told from the table what it missed.
 
 Four things end a line, and each gives back all that it held:
 
@@ -22,6 +23,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Sequence
 from typing import Literal
 
 import falcon.asgi
@@ -35,6 +37,7 @@ from pgflow.api.gate import Gate
 from pgflow.api.live.connection import transport_of
 from pgflow.api.live.line import STUCK, Line
 from pgflow.api.live.rendering import Packer
+from pgflow.api.live.turns import Place, Turns
 from pgflow.api.metering import Meter
 from pgflow.api.problems import ProblemError
 from pgflow.api.routing import VIEWER_IN_SCOPE
@@ -44,16 +47,14 @@ from pgflow.sdk.live.subscription import Subscription
 
 BEAT = 15.0
 """Seconds after which something is sent, if nothing happens."""
-PATIENCE = 0.4
+PATIENCE = 0.3
 """Seconds that lines have to end by themselves when the process is about to."""
+WINK = 0.01
+"""Seconds between two looks at whether they have."""
 LOOK = 0.5
 """Seconds between two looks at all lines."""
 BUFFER = 1000
 """Events that a watcher may be behind."""
-SPREAD = 0.0002
-"""Seconds by which each line more spreads the moments at which all of them are written to."""
-FEW = 20
-"""Lines that may as well be written to all at once."""
 CHECKED = 2.0
 """Seconds for which is known whether a token is still good."""
 AGAIN = 5
@@ -79,6 +80,7 @@ class Hub:
         self._lines: set[Line] = set()
         self._by_actor: Counter[str] = Counter()
         self.packer = Packer()
+        self.turns = Turns()
         self._standing: Cached[Scopes] = Cached(CHECKED)
         self._keeper: asyncio.Task[None] | None = None
         backend.at_close(self.close)
@@ -121,9 +123,10 @@ class Hub:
         """How long a line may last; not the same for all, or all that began together would come back together."""
         return self._settings.api_stream_lifetime * random.uniform(0.9, 1.0)
 
-    async def subscribe(self, line: Line, wanted: Filter, after: Cursor | None) -> Subscription:
-        """Watch. It ends with the line."""
-        subscription = await self._events.subscribe(wanted, after=after)
+    async def subscribe(self, line: Line, place: Place, wanted: Filter, after: Cursor | None) -> Subscription:
+        """Watch; the place is rung when there is something. It ends with the line."""
+        subscription = await self._events.subscribe(wanted, after=after, ring=place.ring)
+        place.ring()
         line.subscriptions.add(subscription)
         if line.ended is not None:
             subscription.close()
@@ -133,13 +136,6 @@ class Hub:
         """Watch no more."""
         line.subscriptions.discard(subscription)
         subscription.close()
-
-    async def spread(self) -> None:
-        """Wait for a moment of one's own. An event wakes all who wait for it at once, and what they do then would keep
-        everybody else's request waiting."""
-        crowd = len(self._lines)
-        if crowd > FEW:
-            await asyncio.sleep(random.random() * crowd * SPREAD)
 
     async def admit(self, line: Line) -> None:
         """Raise the problem that whose line it is would have if they asked now."""
@@ -170,22 +166,31 @@ class Hub:
             if await draining.wait(LOOK):
                 await self._drain()
                 return
+            now = asyncio.get_running_loop().time()
             for line in list(self._lines):
                 if line.gone:
                     line.leave()
                 elif line.stuck_for() > STUCK:
                     line.end("slow")
                     line.cut()
+                elif now >= line.due:
+                    line.ring()
 
     async def _drain(self) -> None:
         lines = list(self._lines)
         for line in lines:
             line.end("draining")
-        await asyncio.sleep(PATIENCE)
-        for line in lines:
-            if line.clogged or line in self._lines:
-                line.cut()
-                line.leave()
+        loop = asyncio.get_running_loop()
+        end = loop.time() + PATIENCE
+        while loop.time() < end and self._left_of(lines):  # noqa: ASYNC110 (nobody tells when the rest was taken)
+            await asyncio.sleep(WINK)
+        for line in self._left_of(lines):
+            line.cut()
+            line.leave()
+
+    def _left_of(self, lines: Sequence[Line]) -> list[Line]:
+        """Those that have not ended, or whose end has not been taken."""
+        return [line for line in lines if line.clogged or line in self._lines]
 
     async def close(self) -> None:
         """End all lines and close the connections."""
@@ -194,4 +199,5 @@ class Hub:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
+        await self.turns.close()
         await self._events.close()

@@ -12,6 +12,10 @@ STUCK = 15.0
 """Seconds after which a connection is cut whose other side takes nothing of what waits for it."""
 
 
+def _nobody() -> None:
+    """Who does not say how to be rung needs not be."""
+
+
 class Line:
     """A connection that is kept open.
 
@@ -25,6 +29,7 @@ class Line:
         ended: why nothing more is to be sent; None while it goes on.
         over: set when it has ended.
         scopes: what may be seen, as it was when it began.
+        due: when to ring although nothing has happened.
     """
 
     def __init__(
@@ -35,6 +40,8 @@ class Line:
         self.ended: str | None = None
         self.over = asyncio.Event()
         self.subscriptions: set[Subscription] = set()
+        self.due = float("inf")
+        self.ring: Callable[[], None] = _nobody
         self._transport = transport
         self._leave = leave
         self._left = False

@@ -15,10 +15,12 @@ CHUNK = 32 * 1024
 """Bytes that are written at once, about."""
 RENDERED = 4 * 1024 * 1024
 """Bytes of JSON that are kept of single events, for the next who wants them."""
-PACKS = 16
-"""Batches that are kept."""
-LARGE = 1024 * 1024
-"""Bytes of a batch that is not."""
+PIECE = 100
+"""Events of a batch that are rendered at once."""
+PACKS = 64
+"""Pieces that are kept."""
+LARGE = 128 * 1024
+"""Bytes of a piece that is not."""
 
 
 class EventItem(Model):
@@ -71,11 +73,13 @@ class Packer:
         self._size = 0
         self._packed: OrderedDict[tuple[Filter, Cursor, Cursor, int], list[Pack]] = OrderedDict()
 
-    def pack(self, wanted: Filter, batch: Sequence[Event]) -> list[Pack]:
-        """What fits of a batch, in packs of about `CHUNK` bytes."""
-        if not batch:
-            return []
-        # Two batches of one filter that begin and end alike are the same: there is no gap in either.
+    def pack(self, wanted: Filter, batch: Sequence[Event]) -> Iterator[Pack]:
+        """What fits of a batch, in packs of about `CHUNK` bytes at most, each made when it is asked for."""
+        for begin in range(0, len(batch), PIECE):
+            yield from self._piece(wanted, batch[begin : begin + PIECE])
+
+    def _piece(self, wanted: Filter, batch: Sequence[Event]) -> list[Pack]:
+        # Two pieces of one filter that begin and end alike are the same: there is no gap in either.
         key = (wanted, batch[0].cursor, batch[-1].cursor, len(batch))
         found = self._packed.get(key)
         if found is None:

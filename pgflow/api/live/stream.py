@@ -14,6 +14,7 @@ import orjson
 
 from pgflow.api.live.hub import BEAT, Hub
 from pgflow.api.live.line import Line
+from pgflow.api.live.turns import Place
 from pgflow.engine.events import Cursor, Event, Filter
 from pgflow.errors import PgflowError
 from pgflow.sdk.live.subscription import Resync, Subscription
@@ -28,63 +29,78 @@ class Stream:
     Args:
         hub: gives the events.
         line: the connection, which is over when this is closed.
+        place: is rung when there is something.
         wanted: which events.
         subscription: where they come from.
     """
 
-    def __init__(self, hub: Hub, line: Line, wanted: Filter, subscription: Subscription) -> None:
-        self._hub, self._line, self._wanted, self._subscription = hub, line, wanted, subscription
+    def __init__(self, hub: Hub, line: Line, place: Place, wanted: Filter, subscription: Subscription) -> None:
+        self._hub, self._line, self._place = hub, line, place
+        self._wanted, self._subscription = wanted, subscription
+        self._end = self._now() + hub.lifetime()
+        self._sent_at = self._now()
 
     async def close(self) -> None:
         """The answer is over, one way or another."""
         self._line.leave()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        line, subscription = self._line, self._subscription
-        end = self._now() + self._hub.lifetime()
-        checked_at = sent_at = self._now()
-        yield b"retry: %d\n%s" % (RETRY, _place(subscription.cursor))
+        line, place, subscription = self._line, self._place, self._subscription
+        checked_at = self._now()
+        line.ring = place.ring
+        yield self._sent(b"retry: %d\n%s" % (RETRY, _where(subscription.cursor)))
         while True:
-            try:
-                batch = await subscription.batch(max(0.0, min(BEAT, end - self._now())))
-            except PgflowError:
-                line.end("unavailable")
-                batch = []
-            if batch:
-                await self._hub.spread()
-            for chunk in self._chunks(batch):
-                yield chunk
-                sent_at = self._now()
-            if line.ended is None and self._now() >= end:
+            await place.turn()
+            batch = await self._taken()
+            for number, chunk in enumerate(self._chunks(batch)):
+                if number:  # a turn is for one of them
+                    place.ring()
+                    await place.turn()
+                yield self._sent(chunk)
+            now = self._now()
+            if line.ended is None and now >= self._end:
                 line.end("lifetime")
             elif line.ended is None and subscription.closed:
                 line.end("closed")
             if line.ended is not None:
                 yield b": %s\n\n" % line.ended.encode()
                 return
-            if not batch or self._now() >= sent_at + BEAT:
+            if now >= line.due:
                 # Right after an empty batch nothing is buffered: all up to `position` was handed out.
-                yield b": beat\n" + _place(subscription.cursor if batch else subscription.position)
-                sent_at = self._now()
-            if self._now() >= checked_at + BEAT:
-                checked_at = self._now()
+                yield self._sent(b": beat\n" + _where(subscription.cursor if batch else subscription.position))
+            if now >= checked_at + BEAT:
+                checked_at = now
                 await self._hub.check(line)
+            if subscription.ready:  # the turns of further chunks were taken for this, too
+                place.ring()
+
+    async def _taken(self) -> Sequence[Event | Resync]:
+        try:
+            return await self._subscription.take(BEAT)
+        except PgflowError:
+            self._line.end("unavailable")
+            return ()
+
+    def _sent(self, data: bytes) -> bytes:
+        """What is sent next, and puts off the next beat."""
+        self._line.due = min(self._now() + BEAT, self._end)
+        return data
 
     def _chunks(self, batch: Sequence[Event | Resync]) -> Iterator[bytes]:
+        last = batch[-1] if batch else None
         events = [event for event in batch if isinstance(event, Event)]
         for pack in self._hub.packer.pack(self._wanted, events):
             if self._line.ended is not None:
                 return
             yield pack.frames
-        for event in batch[len(events) :]:
-            if isinstance(event, Resync):
-                self._line.end("slow")
-                yield b"event: resync\ndata: %s\n\n" % orjson.dumps({"cursor": str(event.cursor)})
+        if isinstance(last, Resync):
+            self._line.end("slow")
+            yield b"event: resync\ndata: %s\n\n" % orjson.dumps({"cursor": str(last.cursor)})
 
     @staticmethod
     def _now() -> float:
         return asyncio.get_running_loop().time()
 
 
-def _place(cursor: Cursor) -> bytes:
+def _where(cursor: Cursor) -> bytes:
     return b"id: %s\n\n" % str(cursor).encode()

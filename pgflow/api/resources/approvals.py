@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints
 from pgflow.access import Role
 from pgflow.api.asked import Asked, Change
 from pgflow.api.backend import Backend
-from pgflow.api.models import NO_NUL, Id, Instant, Limit, Model, Name, Page, Query, row
+from pgflow.api.models import NO_NUL, Id, Instant, Limit, Many, Model, Name, Page, Query, row
 from pgflow.api.operation import operation
 from pgflow.api.problems import ProblemError
 from pgflow.api.targets import missing
@@ -57,7 +57,9 @@ class ApprovalQuery(Query):
     """Which questions."""
 
     state: ApprovalState | Literal["all"] = "pending"
-    assignee: Who | None = Field(default=None, description="Only what somebody who goes by this name may decide now.")
+    assignee: Many[Who] = Field(
+        default_factory=list, max_length=20, description="Only what somebody who goes by these names may decide now."
+    )
     run: Id | None = None
     workflow: Name | None = None
     after: Id | None = Field(default=None, description="`next` of the page before.")
@@ -88,7 +90,7 @@ class Approvals:
         before = query.after
         for _ in range(MOST_PAGES if asked.scoped else 1):
             page = await self._backend.client.approvals.list(
-                state=None if query.state == "all" else query.state, assignee=query.assignee, run=query.run,
+                state=None if query.state == "all" else query.state, assignee=query.assignee or None, run=query.run,
                 workflow=query.workflow, before=before, limit=query.limit,
             )  # fmt: skip
             before = page[-1].id if len(page) == query.limit else None

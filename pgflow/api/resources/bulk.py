@@ -12,10 +12,8 @@ from pgflow.api.backend import Backend
 from pgflow.api.models import Id, Instant, Model, Name, Page, Query, QueueName, StateWord, Text
 from pgflow.api.operation import Reply, operation
 from pgflow.api.targets import Tag, missing
-from pgflow.engine import inspection
 from pgflow.errors import NotFound
 from pgflow.model import State
-from pgflow.sdk import run_verbs
 from pgflow.sdk.registry import bulk as verbs
 
 ActionWord = Literal["cancel", "pause", "resume", "redrive", "rerun"]
@@ -63,6 +61,7 @@ class BulkPreview(Model):
     count: int = Field(description="How many, exactly.")
     sample: list[BulkSample] = Field(description="The first ten of them.")
     reversible: bool = Field(description="It can be undone for some minutes.")
+    undo: str | None = Field(description="What an undo does, and what it does not; null: it cannot be undone.")
     confirmation: str = Field(description="To be given back with the very same action and filter.")
     expires_at: Instant = Field(description="Until then.")
 
@@ -117,11 +116,8 @@ class Bulks:
     @operation("List bulks")
     async def on_get(self, asked: Asked, query: BulkQuery) -> Page[Bulk]:
         """Newest first, without the undoings; who is limited sees those of the same scopes."""
-        found = await self._backend.run(
-            inspection.tasks(roots_only=True, name=verbs.BULK, before=query.after, limit=query.limit)
-        )
-        runs = [await self._backend.drive(verbs.get(one["id"])) for one in found]
-        following = str(found[-1]["id"]) if len(found) == query.limit else None
+        runs = await self._backend.drive(verbs.listed(query.after, query.limit))
+        following = str(runs[-1]["id"]) if len(runs) == query.limit else None
         return Page(items=[await self._answer(one) for one in runs if _theirs(asked, one)], next=following)
 
     @operation("Preview a bulk", unaudited="nothing is changed")
@@ -138,7 +134,7 @@ class Bulks:
         ]  # fmt: skip
         return BulkPreview(
             action=body.action, count=found.count, sample=sample, confirmation=found.confirmation,
-            reversible=verbs.ACTIONS[body.action].undo is not None, expires_at=verbs.expires_at(now),
+            reversible=found.undo is not None, undo=found.undo, expires_at=verbs.expires_at(now),
         )  # fmt: skip
 
     @operation("Start a bulk", status=202, statuses={200: "It was started before."}, changes="bulk.start")
@@ -159,16 +155,17 @@ class Bulks:
     async def on_post_cancel(self, change: Change, id: Id) -> Bulk:
         """It ends after the page that it is at. What it has changed stays changed, unless it is undone."""
         before = await self._one(change, id)
-        done = await change.client.cancel(id)
-        change.tell(f"bulk:{id}", before={"state": before["state"]}, after={"cancelled": bool(done)})
-        return await self._answer(await change.drive(verbs.get(id)), change)
+        done = await change.client.bulk.cancel(id)
+        change.tell(f"bulk:{id}", before={"state": before["state"]}, after={"state": done["state"]})
+        return Bulk.model_construct(**done)
 
     @operation("Undo a bulk", status=202, statuses={200: "It is being undone already."}, changes="bulk.undo")
     async def on_post_undo(self, change: Change, id: Id) -> Reply[BulkStarted]:
         """Within some minutes after its end: what was cancelled is redriven, what was paused resumed, what was resumed
-        paused; as far as it still is as the bulk left it. Cancelled runs of graphs stay so: re-run them."""
+        paused; as far as it still is as the bulk left it. Cancelled runs of graphs that had begun stay so, and
+        are told of as failed: re-run them."""
         await self._one(change, id)
-        handle = await change.drive(verbs.undo(id, datetime.now(UTC), actor=change.actor))
+        handle = await change.client.bulk.undo(id)
         return _started(change, handle.id, handle.existed, {"undo": str(id)})
 
     async def _one(self, asked: Asked, id: int) -> Any:
@@ -180,9 +177,8 @@ class Bulks:
             missing("bulk", str(id))
         return found
 
-    async def _answer(self, run: Any, change: Change | None = None) -> Bulk:
-        told = await (change or self._backend).drive(run_verbs.told(run["id"]))
-        return Bulk.model_construct(**verbs.shown(run, told))
+    async def _answer(self, run: Any) -> Bulk:
+        return Bulk.model_construct(**await self._backend.drive(verbs.answer(run)))
 
 
 def _asked(asked: Asked, body: AskBulk) -> verbs.Asked:

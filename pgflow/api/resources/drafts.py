@@ -35,13 +35,15 @@ class Drafts:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
-    @operation("Look at a draft")
+    @operation("Look at a draft", tagged="content")
     async def on_get(self, asked: Asked, name: Name) -> Reply[Draft]:
         """With its revision, which saving and publishing may ask for."""
         asked.require(workflow=name)
         return _reply(await self._backend.drive(verbs.draft(name)))
 
-    @operation("Save a draft", changes="draft.save", problems=("precondition_failed",), headers=IF_MATCH)
+    @operation(
+        "Save a draft", changes="draft.save", problems=("precondition_failed",), headers=IF_MATCH, tagged="content"
+    )
     async def on_put(self, change: Change, name: Name, body: Document) -> Reply[Draft]:
         """As it is: nothing is checked."""
         change.require(workflow=name)

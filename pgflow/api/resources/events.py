@@ -100,8 +100,9 @@ class EventFeed(Emitting):
         if after is not None:
             await self._backend.run(events.after(after, 1))  # whether it is of this database: said while it can be
         line = self._hub.line(asked, "sse")
+        place = self._hub.turns.place()
         try:
-            subscription = await self._hub.subscribe(line, chosen, after)
+            subscription = await self._hub.subscribe(line, place, chosen, after)
         except BaseException:
             line.leave()
             raise
@@ -109,7 +110,7 @@ class EventFeed(Emitting):
         resp.set_header("Cache-Control", "no-cache")
         resp.set_header("X-Accel-Buffering", "no")
         resp.set_header("Vary", "Accept")
-        resp.stream = Stream(self._hub, line, chosen, subscription)  # type: ignore[assignment]
+        resp.stream = Stream(self._hub, line, place, chosen, subscription)  # type: ignore[assignment]
 
     async def on_get_socket(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         """Not without an upgrade."""

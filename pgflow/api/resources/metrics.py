@@ -25,13 +25,13 @@ WAIT = 4.0
 """Seconds for which the database is waited for: who scrapes waits for ten, mostly."""
 
 FAMILIES: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    "queued": ("pgflow_queue_ready", "Tasks that are ready, up to a million.", ("queue", "priority")),
+    "queued": ("pgflow_queue_ready", "Tasks that are ready, up to 100000 each.", ("queue", "priority")),
     "queued_age": ("pgflow_queue_age_seconds", "How long the next task of a lane has waited.", ("queue", "priority")),
     "running": ("pgflow_tasks_running", "Tasks that a worker has.", ()),
-    "delayed": ("pgflow_tasks_delayed", "Tasks that wait for their time, up to a million.", ("reason",)),
+    "delayed": ("pgflow_tasks_delayed", "Tasks that wait for their time, up to 100000 each.", ("reason",)),
     "timer_late": ("pgflow_timer_late_seconds", "How long the next timer is overdue.", ()),
-    "throttled": ("pgflow_tasks_throttled", "Tasks that a limit holds back, up to a million.", ("queue",)),
-    "parked": ("pgflow_tasks_parked", "Tasks that are paused or need attention, up to a million.", ("reason",)),
+    "throttled": ("pgflow_tasks_throttled", "Tasks that a limit holds back, up to 100000 each.", ("queue",)),
+    "parked": ("pgflow_tasks_parked", "Tasks that are paused or need attention, up to 100000.", ("reason",)),
     "dead_letters": ("pgflow_dead_letters", "Tasks that failed for good and are kept, up to 100000.", ()),
     "schedules": ("pgflow_schedules", "Schedules that have an instant left.", ("state",)),
     "schedule_late": ("pgflow_schedule_late_seconds", "How long the most overdue schedule is overdue.", ()),

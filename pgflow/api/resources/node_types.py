@@ -44,12 +44,12 @@ class NodeTypeList(Model):
 class NodeTypes:
     """`/api/v1/node-types`."""
 
-    @operation("List the node types")
+    @operation("List the node types", tagged="content")
     async def on_get(self, asked: Asked) -> NodeTypeList:
         """The built-in ones, and those of other packages that this process has."""
         return NodeTypeList(items=[_answer(name) for name in sorted(node_types())])
 
-    @operation("Look at a node type")
+    @operation("Look at a node type", tagged="content")
     async def on_get_one(self, asked: Asked, name: Name) -> NodeType:
         """With the JSON Schema of its config, and an example."""
         if name not in node_types():

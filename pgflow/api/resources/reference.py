@@ -12,6 +12,7 @@ import orjson
 from pgflow.api.asked import Asked
 from pgflow.api.operation import operation
 from pgflow.api.problems import ProblemError
+from pgflow.api.revisions import completed
 
 _FILES = {"page.js": "text/javascript; charset=utf-8", "page.css": "text/css; charset=utf-8"}
 _POLICY = (
@@ -27,7 +28,7 @@ class Reference:
         self.make: Callable[[], dict[str, Any]] = dict
         self._text: bytes | None = None
 
-    @operation("This document", media_type="application/openapi+json")
+    @operation("This document", media_type="application/openapi+json", tagged="content")
     async def on_get(self, asked: Asked) -> bytes:
         """OpenAPI 3.1, made from what requests are checked by."""
         if self._text is None:  # making it takes a while, and few ask for it
@@ -50,3 +51,4 @@ def _send(resp: falcon.asgi.Response, file: str, media_type: str) -> None:
     resp.set_header("Content-Security-Policy", _POLICY)
     resp.set_header("Cache-Control", "no-cache")
     resp.data = files("pgflow.api").joinpath("static", file).read_bytes()
+    resp.set_header("ETag", completed(None, resp.data))

@@ -9,7 +9,7 @@ from pydantic import Field
 from pgflow.api.asked import Change
 from pgflow.api.models import Id, Model, Name, Text
 from pgflow.api.operation import Reply, operation
-from pgflow.api.starting import Started
+from pgflow.api.start_request import Started
 from pgflow.api.visible import visible
 from pgflow.errors import ArgumentError
 

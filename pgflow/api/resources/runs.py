@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
@@ -12,7 +13,8 @@ from pgflow.api.cursor import packed, unpacked
 from pgflow.api.models import Id, Instant, Key, Limit, Many, Model, Name, Page, Query, QueueName, StateWord, row
 from pgflow.api.operation import Reply, operation
 from pgflow.api.problems import ProblemError
-from pgflow.api.starting import Started, StartRun, start, start_plainly
+from pgflow.api.start_request import Started, StartRun
+from pgflow.api.starting import key_of, start, start_plainly
 from pgflow.api.visible import visible
 from pgflow.engine import run_list
 from pgflow.engine.run_list import Bounds, Position, Wanted
@@ -82,7 +84,7 @@ class Runs:
 
     @operation("List runs")
     async def on_get(self, asked: Asked, query: RunQuery) -> Page[Run]:
-        """A page looks at some thousands of runs at most, and may so hold fewer than asked for, even none, while there
+        """A page looks at a thousand runs at most, and may so hold fewer than asked for, even none, while there
         is a next one: what counts is `next`."""
         wanted = Wanted(
             query.workflow, query.state, query.queue, query.key, _tags(query.tag), query.since, query.until,
@@ -103,7 +105,7 @@ class Runs:
 
     @operation(
         "Start a run", status=201, statuses={200: "The key was taken: this is the run that has it."},
-        changes="run.start", quick="plainly", problems=("key_reused", "not_found"),
+        changes="run.start", quick="plainly", held="held", problems=("key_reused", "not_found"),
         headers={"Idempotency-Key": "Starts at most one: asking again with the key gives the first one."},
     )  # fmt: skip
     async def on_post(self, change: Change, body: StartRun) -> Reply[Started]:
@@ -113,6 +115,10 @@ class Runs:
     async def plainly(self, asked: Asked, body: StartRun) -> Reply[Started] | None:
         """Most runs are started with nothing but an input: one round trip."""
         return await start_plainly(asked, self._backend, body)
+
+    def held(self, asked: Asked, body: StartRun) -> AbstractAsyncContextManager[None]:
+        """The key, if there is one."""
+        return self._backend.held(body.name, key_of(asked, body))
 
     @operation("Look at a run")
     async def on_get_one(self, asked: Asked, id: Id) -> WholeRun:

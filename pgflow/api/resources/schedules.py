@@ -18,7 +18,7 @@ from pgflow.api.operation import Reply, operation
 from pgflow.api.resources.backfills import Backfilling
 from pgflow.api.targets import PriorityWord, Tag, Target, missing, require, sees, shown
 from pgflow.engine import schedules as engine
-from pgflow.errors import ArgumentError
+from pgflow.errors import ArgumentError, NameTaken
 from pgflow.sdk.registry import schedules as verbs
 
 Zone = Annotated[str, StringConstraints(max_length=100, pattern=r"^[^\x00]*$")]
@@ -170,24 +170,24 @@ class Schedules:
         found = await self._backend.client.schedules.list()
         return ScheduleList(items=[_answer(one) for one in found if sees(asked, one.start)])
 
-    @operation("Make a schedule", status=201, changes="schedule.create")
+    @operation("Make a schedule", status=201, changes="schedule.create", tagged="content")
     async def on_post(self, change: Change, body: CreateSchedule) -> Reply[Schedule]:
         """It fires from now on."""
         wanted = self._wanted(change, body.name, body)
         if await _lock(change, body.name) is not None:
-            raise ArgumentError(f"there is a schedule {body.name} already", hint="change it with PUT")
+            raise NameTaken(f"there is a schedule {body.name} already", hint="change it with PUT")
         made = await change.drive(verbs.create(wanted, actor=change.actor))
         change.tell(f"schedule:{body.name}", after=_told(made))
         return _reply(made, 201)
 
-    @operation("Look at a schedule")
+    @operation("Look at a schedule", tagged="content")
     async def on_get_one(self, asked: Asked, name: Name) -> Reply[Schedule]:
-        """Its ETag changes with its revision, not when it fires or is paused."""
+        """Its ETag changes when anything in it does; `If-Match` heeds its revision alone: not that it fired, say."""
         return _reply(await self._theirs(asked, name))
 
     @operation(
         "Make or change a schedule", statuses={201: "It was made."}, changes="schedule.put",
-        problems=("precondition_failed",), headers=revisions.IF_MATCH | revisions.IF_NONE_MATCH,
+        problems=("precondition_failed",), headers=revisions.IF_MATCH | revisions.IF_NONE_MATCH, tagged="content",
     )  # fmt: skip
     async def on_put_one(self, change: Change, name: Name, body: PutSchedule) -> Reply[Schedule]:
         """What its timetable was before does not count any more; a pause stays."""

@@ -16,7 +16,7 @@ from pgflow.api.models import NO_NUL, Id, Instant, Limit, Model, Name, Page, Que
 from pgflow.api.operation import Reply, operation
 from pgflow.api.problems import ProblemError
 from pgflow.engine import subscriptions as engine
-from pgflow.errors import ArgumentError
+from pgflow.errors import ArgumentError, NameTaken
 from pgflow.model import State
 from pgflow.sdk.registry import subscriptions as verbs
 
@@ -149,24 +149,24 @@ class Subscriptions:
         found = await self._backend.client.subscriptions.list()
         return SubscriptionList(items=[_answer(one, asked) for one in found])
 
-    @operation("Make a subscription", status=201, changes="subscription.create")
+    @operation("Make a subscription", status=201, changes="subscription.create", tagged="content")
     async def on_post(self, change: Change, body: CreateSubscription) -> Reply[Subscription]:
         """It is told of what happens from now on."""
         wanted = _wanted(body.name, body)
         if await change.run(engine.lock(body.name)) is not None:
-            raise ArgumentError(f"there is a subscription {body.name} already", hint="change it with PUT")
+            raise NameTaken(f"there is a subscription {body.name} already", hint="change it with PUT")
         made = await change.drive(verbs.create(wanted, actor=change.actor))
         change.tell(f"subscription:{body.name}", after=_told(made))
         return _reply(made, change, 201)
 
-    @operation("Look at a subscription")
+    @operation("Look at a subscription", tagged="content")
     async def on_get_one(self, asked: Asked, name: Name) -> Reply[Subscription]:
-        """Its ETag changes with its revision."""
+        """Its ETag changes when anything in it does; `If-Match` heeds its revision alone."""
         return _reply(await self._backend.client.subscriptions.get(name), asked)
 
     @operation(
         "Make or change a subscription", statuses={201: "It was made."}, changes="subscription.put",
-        problems=("precondition_failed",), headers=revisions.IF_MATCH | revisions.IF_NONE_MATCH,
+        problems=("precondition_failed",), headers=revisions.IF_MATCH | revisions.IF_NONE_MATCH, tagged="content",
     )  # fmt: skip
     async def on_put_one(self, change: Change, name: Name, body: PutSubscription) -> Reply[Subscription]:
         """One that is disabled stays so."""

@@ -79,12 +79,14 @@ class TableTriggers:
         """By name."""
         return TableTriggerList(items=[_answer(one) for one in await self._backend.client.table_triggers.list()])
 
-    @operation("Look at a table trigger")
+    @operation("Look at a table trigger", tagged="content")
     async def on_get_one(self, asked: Asked, name: Name) -> TableTrigger:
         """As the catalog of the database has it."""
         return _answer(await self._backend.client.table_triggers.get(name))
 
-    @operation("Install a table trigger", statuses={201: "It was installed."}, changes="table_trigger.put")
+    @operation(
+        "Install a table trigger", statuses={201: "It was installed."}, changes="table_trigger.put", tagged="content"
+    )
     async def on_put_one(self, change: Change, name: Name, body: PutTableTrigger) -> Reply[TableTrigger]:
         """Or change the one of that name. The API's database role needs the right TRIGGER on the table."""
         require(change, body.task, body.queue)

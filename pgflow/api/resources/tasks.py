@@ -10,7 +10,8 @@ from pgflow.api.asked import Asked, Change
 from pgflow.api.backend import Backend
 from pgflow.api.models import Id, Instant, Limit, Model, Name, Page, Query, QueueName, StateWord, row
 from pgflow.api.operation import operation
-from pgflow.api.starting import Started, StartRun, start
+from pgflow.api.start_request import Started, StartRun
+from pgflow.api.starting import start_many
 from pgflow.api.visible import visible
 from pgflow.engine import inspection
 from pgflow.model import State
@@ -57,6 +58,7 @@ class TaskQuery(Query):
     state: State | None = None
     name: Name | None = None
     queue: QueueName | None = None
+    roots_only: bool = Field(default=False, description="Only runs.")
     after: Id | None = Field(default=None, description="`next` of the page before.")
     limit: Limit = 50
 
@@ -70,10 +72,19 @@ class DeadLetterQuery(Query):
     limit: Limit = 50
 
 
+class RedriveWhere(Model):
+    """Which dead letters."""
+
+    name: Name | None = None
+    queue: QueueName | None = None
+    limit: int = Field(default=1000, ge=1, le=1000, description="How many at most.")
+
+
 class EnqueueMany(Model):
     """Tasks to be enqueued: all or none."""
 
     items: Annotated[list[StartRun], Field(min_length=1, max_length=1000)]
+    wake: bool = Field(default=True, description="False leaves idle workers to their safety poll.")
 
 
 class Enqueued(Model):
@@ -102,18 +113,18 @@ class Tasks:
 
     @operation("List tasks")
     async def on_get(self, asked: Asked, query: TaskQuery) -> Page[Task]:
-        """Those of runs, too; newest first."""
-        return await listed(self._backend, query)
+        """Those of runs, too; newest first. A page looks at some hundreds at most, and may so hold fewer than asked
+        for, even none, while there is a next one. Who is limited sees those of their runs."""
+        return await _page(self._backend, asked, query)
 
     @operation("Enqueue tasks", status=201, changes="task.enqueue", problems=("key_reused", "not_found"))
     async def on_post(self, change: Change, body: EnqueueMany) -> Enqueued:
-        """Up to a thousand, in one transaction."""
-        made = [(await start(change, self._backend.tasks, one)).value for one in body.items]
-        change.tell(
-            f"run:{made[0].id}", action="task.enqueue",
-            after={"count": len(made), "first": made[0].id, "last": made[-1].id},
-        )  # fmt: skip
-        change.something_changed(any(not one.existed for one in made))
+        """Up to a thousand, all or none. What is wrong with one is told with its place, as in `$.items[3].input.day`.
+        Each may have a `key` of its own."""
+        made = await start_many(change, self._backend.tasks, body.items, wake=body.wake)
+        change.tell(f"run:{made[0].id}", after={"count": len(made), "first": made[0].id, "last": made[-1].id})
+        if all(one.existed for one in made):
+            change.nothing_changed()
         return Enqueued(items=made)
 
     @operation("Look at a task")
@@ -146,16 +157,47 @@ class Tasks:
 
     @operation("List dead letters")
     async def on_get_dead(self, asked: Asked, query: DeadLetterQuery) -> Page[Task]:
-        """Tasks that failed for good, newest first."""
-        return await listed(self._backend, TaskQuery(state=State.FAILED, **query.model_dump()))
+        """Tasks that failed for good, newest first; to who is limited those of their runs."""
+        return await _page(self._backend, asked, TaskQuery(state=State.FAILED, **query.model_dump()))
 
-
-async def listed(backend: Backend, query: TaskQuery, run_id: int | None = None) -> Page[Task]:
-    """A page of tasks."""
-    found = await backend.run(
-        inspection.tasks(
-            state=query.state, name=query.name, queue=query.queue, run_id=run_id, before=query.after, limit=query.limit
+    @operation("Redrive dead letters", changes="task.redrive")
+    async def on_post_dead_redrive(self, change: Change, body: RedriveWhere) -> Redriven:
+        """The newest first; of who is limited those of their runs. Those of graphs stay: their runs are re-run."""
+        done = await change.drive(
+            verbs.redrive_where(
+                name=body.name, queue=body.queue, limit=body.limit, actor=change.actor, within=_within(change)
+            )
         )
-    )
+        change.tell("dead-letters", after={"redriven": len(done), "name": body.name, "queue": body.queue})
+        return Redriven(redriven=done)
+
+
+def _within(asked: Asked) -> inspection.Within | None:
+    """What who asks is limited to; None: they see everything."""
+    if not asked.scoped or asked.who is None:
+        return None
+    return inspection.Within(asked.who.likes("workflow") or [], asked.who.likes("queue") or [])
+
+
+async def _page(backend: Backend, asked: Asked, query: TaskQuery) -> Page[Task]:
+    """A page of the tasks that who asks may see."""
+    found = await backend.run(
+        inspection.task_page(
+            within=_within(asked), roots_only=query.roots_only, state=query.state, name=query.name, queue=query.queue,
+            before=query.after, limit=query.limit,
+        )
+    )  # fmt: skip
+    following = None if found.before is None else str(found.before)
+    return Page(items=[row(Task, one) for one in found.tasks], next=following)
+
+
+async def listed(backend: Backend, query: TaskQuery, run_id: int) -> Page[Task]:
+    """A page of the tasks of a run."""
+    found = await backend.run(
+        inspection.tasks_of(
+            run_id, roots_only=query.roots_only, state=query.state, name=query.name, queue=query.queue,
+            before=query.after, limit=query.limit,
+        )
+    )  # fmt: skip
     following = str(found[-1]["id"]) if len(found) == query.limit else None
     return Page(items=[row(Task, one) for one in found], next=following)

@@ -18,7 +18,7 @@ from pgflow.api.resources.hooks import new_secret
 from pgflow.api.resources.schedules import Paused
 from pgflow.api.targets import PriorityWord, Target, chosen, missing, require, sees, shown
 from pgflow.engine import triggers as engine
-from pgflow.errors import ArgumentError
+from pgflow.errors import NameTaken
 from pgflow.sdk.registry import triggers as verbs
 from pgflow.sdk.registry.secrets import listed
 from pgflow.sdk.registry.webhooks import decide
@@ -154,24 +154,24 @@ class Triggers:
         found = await self._backend.client.triggers.list(query.kind)
         return TriggerList(items=[self._answer(one) for one in found if sees(asked, one.start)])
 
-    @operation("Make a trigger", status=201, changes="trigger.create")
+    @operation("Make a trigger", status=201, changes="trigger.create", tagged="content")
     async def on_post(self, change: Change, body: CreateTrigger) -> Reply[Trigger]:
         """It starts runs from now on."""
         wanted = self._wanted(change, body.name, body)
         if await change.run(engine.lock(body.name)) is not None:
-            raise ArgumentError(f"there is a trigger {body.name} already", hint="change it with PUT")
+            raise NameTaken(f"there is a trigger {body.name} already", hint="change it with PUT")
         made = await change.drive(verbs.create(wanted, actor=change.actor))
         change.tell(f"trigger:{body.name}", after=self._told(made))
         return self._reply(made, 201)
 
-    @operation("Look at a trigger")
+    @operation("Look at a trigger", tagged="content")
     async def on_get_one(self, asked: Asked, name: Name) -> Reply[Trigger]:
-        """Its ETag changes with its revision."""
+        """Its ETag changes when anything in it does; `If-Match` heeds its revision alone."""
         return self._reply(await self._theirs(asked, name))
 
     @operation(
         "Make or change a trigger", statuses={201: "It was made."}, changes="trigger.put",
-        problems=("precondition_failed",), headers=revisions.IF_MATCH | revisions.IF_NONE_MATCH,
+        problems=("precondition_failed",), headers=revisions.IF_MATCH | revisions.IF_NONE_MATCH, tagged="content",
     )  # fmt: skip
     async def on_put_one(self, change: Change, name: Name, body: PutTrigger) -> Reply[Trigger]:
         """A pause stays."""

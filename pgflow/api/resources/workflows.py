@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -11,7 +12,8 @@ from pgflow.api.backend import Backend
 from pgflow.api.models import Fault, Instant, Limit, Model, Name, Page, Query, row
 from pgflow.api.operation import Reply, operation
 from pgflow.api.problems import ProblemError
-from pgflow.api.starting import Started, StartOptions, StartRun, start
+from pgflow.api.start_request import Started, StartOptions, StartRun
+from pgflow.api.starting import key_of, start
 from pgflow.engine import definitions
 from pgflow.engine.definitions import Published
 from pgflow.graph.document import Problem as Wrong
@@ -147,12 +149,12 @@ class Workflows:
             valid=verdict.definition is not None, problems=faults(verdict.problems), advice=faults(verdict.advice)
         )
 
-    @operation("The JSON Schema of definitions")
+    @operation("The JSON Schema of definitions", tagged="content")
     async def on_get_schema(self, asked: Asked) -> dict[str, Any]:
         """With the node types that there are."""
         return self._workflows.schema()
 
-    @operation("Look at a workflow")
+    @operation("Look at a workflow", tagged="revision")
     async def on_get_one(self, asked: Asked, name: Name) -> Reply[WholeVersion]:
         """Its newest version."""
         asked.require(workflow=name)
@@ -166,7 +168,7 @@ class Workflows:
         following = str(found[-1].version) if len(found) == query.limit else None
         return Page(items=[row(WorkflowVersion, {"name": name} | one._asdict()) for one in found], next=following)
 
-    @operation("Look at a version of a workflow")
+    @operation("Look at a version of a workflow", tagged="revision")
     async def on_get_version(self, asked: Asked, name: Name, version: Version) -> Reply[WholeVersion]:
         """As it was written."""
         asked.require(workflow=name)
@@ -178,7 +180,7 @@ class Workflows:
         asked.require(workflow=name)
         return (await self._workflows.diff(name, query.old, query.new)).to_json()
 
-    @operation("The graph of a workflow")
+    @operation("The graph of a workflow", tagged="content")
     async def on_get_graph(self, asked: Asked, name: Name) -> WorkflowGraph:
         """Its newest version with everything said: what was left out in it has its default."""
         asked.require(workflow=name)
@@ -186,7 +188,7 @@ class Workflows:
         told = definition.model_dump(mode="json", by_alias=True)
         return WorkflowGraph(name=name, version=found.version, nodes=told["nodes"], edges=told["edges"])
 
-    @operation("A workflow as YAML", media_type="application/yaml")
+    @operation("A workflow as YAML", media_type="application/yaml", tagged="content")
     async def on_get_yaml(self, asked: Asked, name: Name) -> str:
         """Its newest version in YAML, as it is written to a file."""
         asked.require(workflow=name)
@@ -194,7 +196,7 @@ class Workflows:
 
     @operation(
         "Start a run of a workflow", status=201, statuses={200: "The key was taken: this is the run that has it."},
-        changes="run.start", problems=("key_reused",), optional_body=True,
+        changes="run.start", problems=("key_reused",), optional_body=True, held="held",
         headers={"Idempotency-Key": "Starts at most one: asking again with the key gives the first one."},
     )  # fmt: skip
     async def on_post_trigger(self, change: Change, name: Name, body: StartOptions) -> Reply[Started]:
@@ -203,6 +205,10 @@ class Workflows:
         if name not in self._backend.tasks:
             await change.drive(verbs.version(name, None))
         return await start(change, self._backend.tasks, StartRun(name=name, **dict(body)))
+
+    def held(self, asked: Asked, name: str, body: StartOptions) -> AbstractAsyncContextManager[None]:
+        """The key, if there is one."""
+        return self._backend.held(name, key_of(asked, body))
 
 
 def faults(problems: list[Wrong]) -> list[Fault]:
@@ -220,7 +226,7 @@ def if_match(asked: Asked) -> int | None:
     given = asked.req.get_header("If-Match")
     if given is None or given.strip() == "*":
         return None
-    text = given.strip().removeprefix("W/").strip('"')
+    text = given.strip().removeprefix("W/").strip('"').partition(".")[0]
     if not (text.isascii() and text.isdecimal() and len(text) < 10):
         raise ProblemError("precondition_failed", "If-Match is no version of this")
     return int(text)

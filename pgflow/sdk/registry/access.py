@@ -9,7 +9,7 @@ from pgflow import access
 from pgflow.access import Role
 from pgflow.engine import access as verbs
 from pgflow.engine.access import Token, User
-from pgflow.errors import ArgumentError, NotFound
+from pgflow.errors import ArgumentError, NameTaken, NotFound
 from pgflow.sdk.verbs import Steps
 
 LONGEST = 10 * 366 * 86400.0
@@ -47,7 +47,7 @@ def create_token(
         name, secret[: access.SHOWN], access.digest(secret), role, access.check_scopes(scopes), lifetime, actor=actor
     )
     if made is None:
-        raise ArgumentError(f"there is a token {name} already", hint="revoke it first, or take another name")
+        raise NameTaken(f"there is a token {name} already", hint="revoke it first, or take another name")
     return NewToken(made, secret)
 
 
@@ -70,7 +70,7 @@ def create_user(
         name, role, access.check_scopes(scopes), password, subject, actor=actor
     )  # fmt: skip
     if made is None:
-        raise ArgumentError(f"there is a user {name} already", hint="see `pgflow user list`")
+        raise NameTaken(f"there is a user {name} already", hint="see `pgflow user list`")
     return made
 
 

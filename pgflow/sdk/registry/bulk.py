@@ -22,11 +22,12 @@ import orjson
 
 from pgflow.codec import encode
 from pgflow.engine import bulk as engine
-from pgflow.engine import runs
+from pgflow.engine import run_list, runs
 from pgflow.engine.bulk import Filter, Found
 from pgflow.engine.enqueue import Request, Spec
 from pgflow.errors import ArgumentError, NotFound, PgflowError
 from pgflow.model import Priority, State
+from pgflow.sdk import run_verbs, verbs
 from pgflow.sdk.verbs import Handle, Steps, enqueue_one, show
 
 BULK, UNDO, QUEUE = "pgflow.bulk", "pgflow.bulk_undo", "pgflow"
@@ -54,7 +55,7 @@ class Action:
         usual: in which states it is done, if none is named.
         runs: to runs alone; else to tasks as well.
         paused: to those that are paused, or are not.
-        undo: what takes it back.
+        undo: what an undo of it does, in words; None: there is none.
     """
 
     states: Sequence[State]
@@ -65,9 +66,14 @@ class Action:
 
 
 ACTIONS: Mapping[str, Action] = {
-    "cancel": Action(UNFINISHED, UNFINISHED, undo="redrive"),
-    "pause": Action(UNFINISHED, UNFINISHED, paused=False, undo="resume"),
-    "resume": Action(UNFINISHED, UNFINISHED, paused=True, undo="pause"),
+    "cancel": Action(
+        UNFINISHED,
+        UNFINISHED,
+        undo="what was cancelled is redriven, but for runs of graphs that have begun, which stay cancelled: re-run "
+        "them; and for workflows that have undone what they did",
+    ),
+    "pause": Action(UNFINISHED, UNFINISHED, paused=False, undo="what was paused is resumed"),
+    "resume": Action(UNFINISHED, UNFINISHED, paused=True, undo="what was resumed is paused"),
     "redrive": Action((State.FAILED, State.CANCELLED), (State.FAILED,), runs=False),
     "rerun": Action(FINISHED, (State.FAILED,)),
 }
@@ -97,14 +103,23 @@ class Preview:
     """What would be changed.
 
     Attributes:
+        action: what is to be done.
+        which: to which.
         count: how many there are.
         sample: the first of them.
-        confirmation: to be given back.
+        confirmation: says that this was looked at.
     """
 
+    action: str
+    which: Mapping[str, Any]
     count: int
     sample: Sequence[Found]
     confirmation: str
+
+    @property
+    def undo(self) -> str | None:
+        """What an undo would do, and what it would not; None: it cannot be undone."""
+        return ACTIONS[self.action].undo
 
 
 def filter_of(asked: Asked, upto: int) -> Filter:
@@ -141,7 +156,7 @@ def preview(asked: Asked, now: datetime) -> Steps[Preview]:
     count: int = yield engine.count(which)
     sample: list[Found] = yield engine.match(which, 0, SAMPLE)
     made = f"{int(now.timestamp())}.{upto}.{count}"
-    return Preview(count, sample, f"{made}.{_digest(asked, made)}")
+    return Preview(asked.action, asked.which, count, sample, f"{made}.{_digest(asked, made)}")
 
 
 def expires_at(now: datetime) -> datetime:
@@ -203,6 +218,21 @@ def get(id: int) -> Steps[Mapping[str, Any]]:
     return run
 
 
+def listed(before: int | None, limit: int) -> Steps[list[Mapping[str, Any]]]:
+    """The runs of bulks, newest first, without the undoings."""
+    position = run_list.Position() if before is None else run_list.Position(before)
+    found = yield run_list.newest(run_list.Wanted(BULK), position, run_list.Bounds(0, run_list.MAX_ID), limit)
+    runs = []
+    for one in found.runs:
+        runs += [(yield from get(one["id"]))]
+    return runs
+
+
+def answer(run: Mapping[str, Any]) -> Steps[dict[str, Any]]:
+    """A bulk, of its run, as it is shown: with how far it has come."""
+    return shown(run, (yield from run_verbs.told(run["id"])))
+
+
 def _not_found(id: int) -> NotFound:
     return NotFound(f"there is no bulk {id}")
 
@@ -252,3 +282,43 @@ def undo(id: int, now: datetime, *, actor: str | None) -> Steps[Handle[Any]]:
         "count": given["count"], "rate": given["rate"],
     }  # fmt: skip
     return (yield from _enqueue(UNDO, input, f"undo:{id}", {"bulk": "undo"}, actor))
+
+
+def which_of(
+    workflow: str | None = None, queue: str | None = None, states: Sequence[str] | None = None,
+    tags: Mapping[str, str] | None = None, since: datetime | None = None, until: datetime | None = None,
+    ids: Sequence[int] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """A filter as JSON, without what is not asked for."""
+    given: dict[str, Any] = {
+        "workflow": workflow, "queue": queue, "states": None if states is None else [str(state) for state in states],
+        "tags": None if tags is None else dict(tags), "since": _text("since", since), "until": _text("until", until),
+        "ids": None if ids is None else list(ids),
+    }  # fmt: skip
+    return {word: value for word, value in given.items() if value is not None}
+
+
+def _text(word: str, instant: datetime | None) -> str | None:
+    if instant is not None and instant.tzinfo is None:
+        raise ArgumentError(f"{word}={instant.isoformat()} has no time zone", hint="use datetime.now(UTC)")
+    return None if instant is None else instant.isoformat()
+
+
+def shown_one(id: int) -> Steps[dict[str, Any]]:
+    """A bulk, or NotFound."""
+    return (yield from answer((yield from get(id))))
+
+
+def shown_all(before: int | None, limit: int) -> Steps[list[dict[str, Any]]]:
+    """Bulks, newest first."""
+    found = []
+    for run in (yield from listed(before, limit)):
+        found += [(yield from answer(run))]
+    return found
+
+
+def cancelled(id: int, *, actor: str | None) -> Steps[dict[str, Any]]:
+    """End a bulk, or an undo. As it is then."""
+    yield from get(id)
+    yield from verbs.cancel([id], actor=actor)
+    return (yield from shown_one(id))

@@ -16,7 +16,7 @@ from pgflow.db.call import Call
 from pgflow.engine import schedules as engine
 from pgflow.engine.enqueue import Request, Spec
 from pgflow.engine.schedules import Firing, Schedule
-from pgflow.errors import ArgumentError, NotFound
+from pgflow.errors import ArgumentError, NameTaken, NotFound
 from pgflow.expression import Template
 from pgflow.model import Priority
 from pgflow.sdk.registry.start import queue_of, start_of
@@ -145,9 +145,7 @@ def _queued(schedule: Schedule) -> Steps[Schedule]:
 def create(schedule: Schedule, *, actor: str | None) -> Steps[Schedule]:
     """Create it, or an ArgumentError when there is one of that name."""
     if (yield engine.put((yield from _queued(schedule)), create=True, actor=actor)) != "created":
-        raise ArgumentError(
-            f"there is a schedule {schedule.name} already", hint="change it with put, or remove it first"
-        )
+        raise NameTaken(f"there is a schedule {schedule.name} already", hint="change it with put, or remove it first")
     return (yield from get(schedule.name))
 
 

@@ -16,7 +16,7 @@ from pgflow.engine import control
 from pgflow.engine import subscriptions as engine
 from pgflow.engine.enqueue import Enqueued, Request, Spec, enqueue
 from pgflow.engine.subscriptions import QUEUE, SECRET_URL, TASK, Delivery, Subscription
-from pgflow.errors import ArgumentError, NotFound
+from pgflow.errors import ArgumentError, NameTaken, NotFound
 from pgflow.model import EventType, State
 from pgflow.sdk.secret import check_name
 from pgflow.sdk.task import is_name
@@ -120,7 +120,7 @@ def put(subscription: Subscription, *, actor: str | None) -> Steps[str]:
 def create(subscription: Subscription, *, actor: str | None) -> Steps[Subscription]:
     """Create it, or an ArgumentError when there is one of that name."""
     if (yield engine.put(subscription, slot_of(subscription), create=True, actor=actor)) != "created":
-        raise ArgumentError(
+        raise NameTaken(
             f"there is a subscription {subscription.name} already", hint="change it with put, or remove it first"
         )
     return (yield from get(subscription.name))

@@ -14,7 +14,7 @@ from pgflow.config import Settings
 from pgflow.db.call import Call
 from pgflow.engine import triggers as engine
 from pgflow.engine.triggers import Trigger
-from pgflow.errors import ArgumentError, NotFound
+from pgflow.errors import ArgumentError, NameTaken, NotFound
 from pgflow.model import Priority
 from pgflow.sdk.event_verbs import check_pattern
 from pgflow.sdk.registry.receiving import Received, receive
@@ -180,7 +180,7 @@ def put(trigger: Trigger, *, actor: str | None) -> Steps[str]:
 def create(trigger: Trigger, *, actor: str | None) -> Steps[Trigger]:
     """Create it, or an ArgumentError when there is one of that name."""
     if (yield from _put(trigger, True, actor)) != "created":
-        raise ArgumentError(f"there is a trigger {trigger.name} already", hint="change it with put, or remove it first")
+        raise NameTaken(f"there is a trigger {trigger.name} already", hint="change it with put, or remove it first")
     return (yield from get(trigger.name))
 
 

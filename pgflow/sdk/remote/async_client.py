@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import httpx
 
+from pgflow.backoff import RetryPolicy
 from pgflow.config import Settings
 from pgflow.engine.enqueue import Request
 from pgflow.engine.events import Cursor, Event
@@ -19,14 +20,16 @@ from pgflow.engine.runs import Standing
 from pgflow.model import State
 from pgflow.sdk.event_verbs import EventKey
 from pgflow.sdk.remote import control_verbs, run_verbs, starting
+from pgflow.sdk.remote.bulks import AsyncRemoteBulks
 from pgflow.sdk.remote.client import RemoteClient
 from pgflow.sdk.remote.connection import Place, answered, lost, options, streamed_async
 from pgflow.sdk.remote.exchange import Answer, Ask, Exchange, Lost, performed
-from pgflow.sdk.remote.registry import AsyncRemoteApprovals, AsyncRemoteNamed
+from pgflow.sdk.remote.registry import AsyncRemoteSchedules, AsyncRemoteTableTriggers, AsyncRemoteTriggers
+from pgflow.sdk.remote.registry_people import AsyncRemoteApprovals, AsyncRemoteSecrets, AsyncRemoteSubscriptions
 from pgflow.sdk.remote.run_verbs import RunPage
 from pgflow.sdk.remote.stream import Following
 from pgflow.sdk.run_verbs import Version, id_of
-from pgflow.sdk.task import Key, Task
+from pgflow.sdk.task import Duration, Key, Task
 from pgflow.sdk.verbs import Handle, Rest
 
 P = ParamSpec("P")
@@ -90,13 +93,19 @@ class AsyncRemoteClient:
 
     async def start_named(
         self, name: str, input: Mapping[str, Any] | None = None, *, key: str | None = None, queue: str | None = None,
-        priority: str | None = None, delay: float | str | None = None, at: datetime | None = None,
-        tags: Mapping[str, str] | None = None,
+        priority: str | None = None, delay: Duration | None = None, at: datetime | None = None,
+        tags: Mapping[str, str] | None = None, hold: Duration | None = None, debounce: Duration | None = None,
+        throttle: Duration | None = None, timeout: Duration | None = None, retry: RetryPolicy | None = None,
+        slot: str | None = None,
     ) -> Handle[Any]:  # fmt: skip
-        return await self._drive(starting.start(starting.named(name, input, key, queue, priority, delay, at, tags)))
+        options = starting.Options(
+            key=key, queue=queue, priority=priority, delay=delay, at=at, tags=tags, hold=hold, debounce=debounce,
+            throttle=throttle, timeout=timeout, retry=retry, slot=slot,
+        )  # fmt: skip
+        return await self._drive(starting.start(starting.named(name, input, options)))
 
-    async def enqueue_many(self, requests: Iterable[Request]) -> list[Handle[Any]]:
-        return await self._drive(starting.start_many(requests))
+    async def enqueue_many(self, requests: Iterable[Request], *, wake: bool = True) -> list[Handle[Any]]:
+        return await self._drive(starting.start_many(requests, wake))
 
     async def emit(
         self, name: str, payload: Any = None, *, key: EventKey | None = None, id: str | None = None
@@ -123,6 +132,9 @@ class AsyncRemoteClient:
 
     async def redrive(self, *task_ids: int) -> list[int]:
         return await self._drive(run_verbs.redrive(task_ids))
+
+    async def redrive_where(self, *, name: str | None = None, queue: str | None = None, limit: int = 1000) -> list[int]:
+        return await self._drive(run_verbs.redrive_where(name, queue, limit))
 
     async def rerun(
         self,
@@ -178,10 +190,12 @@ class AsyncRemoteClient:
         )  # fmt: skip
 
     async def tasks(
-        self, *, state: State | str | None = None, name: str | None = None,
+        self, *, roots_only: bool = False, state: State | str | None = None, name: str | None = None,
         queue: str | None = None, run_id: int | None = None, before: int | None = None, limit: int = 50,
     ) -> list[dict[str, Any]]:  # fmt: skip
-        return await self._drive(run_verbs.tasks(run_id, before, limit, state=state, name=name, queue=queue))
+        return await self._drive(
+            run_verbs.tasks(run_id, before, limit, state=state, name=name, queue=queue, roots_only=roots_only or None)
+        )
 
     async def events(
         self, *, run: Handle[Any] | int | None = None, types: Sequence[str] | None = None,
@@ -226,19 +240,39 @@ class AsyncRemoteClient:
         await self._drive(control_verbs.age(name, every))
 
     @property
-    def schedules(self) -> AsyncRemoteNamed:
+    def schedules(self) -> AsyncRemoteSchedules:
         """What the clock starts."""
-        return AsyncRemoteNamed(self._drive, "/schedules")
+        return AsyncRemoteSchedules(self._drive)
 
     @property
-    def triggers(self) -> AsyncRemoteNamed:
+    def triggers(self) -> AsyncRemoteTriggers:
         """What HTTP requests and application events start."""
-        return AsyncRemoteNamed(self._drive, "/triggers")
+        return AsyncRemoteTriggers(self._drive)
+
+    @property
+    def subscriptions(self) -> AsyncRemoteSubscriptions:
+        """Who is told of events."""
+        return AsyncRemoteSubscriptions(self._drive)
+
+    @property
+    def secrets(self) -> AsyncRemoteSecrets:
+        """What only tasks may know."""
+        return AsyncRemoteSecrets(self._drive)
 
     @property
     def approvals(self) -> AsyncRemoteApprovals:
         """What people are asked to decide."""
         return AsyncRemoteApprovals(self._drive)
+
+    @property
+    def table_triggers(self) -> AsyncRemoteTableTriggers:
+        """What changes of tables start."""
+        return AsyncRemoteTableTriggers(self._drive)
+
+    @property
+    def bulk(self) -> AsyncRemoteBulks:
+        """Many runs changed at once."""
+        return AsyncRemoteBulks(self._drive)
 
 
 for _name, _method in vars(AsyncRemoteClient).items():

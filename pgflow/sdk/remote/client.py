@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import httpx
 
+from pgflow.backoff import RetryPolicy
 from pgflow.config import Settings
 from pgflow.engine.enqueue import Request
 from pgflow.engine.events import Cursor, Event
@@ -18,13 +19,15 @@ from pgflow.engine.runs import Standing
 from pgflow.model import State
 from pgflow.sdk.event_verbs import EventKey
 from pgflow.sdk.remote import control_verbs, run_verbs, starting
+from pgflow.sdk.remote.bulks import RemoteBulks
 from pgflow.sdk.remote.connection import Place, answered, lost, options, streamed
 from pgflow.sdk.remote.exchange import Answer, Ask, Exchange, Lost, performed
-from pgflow.sdk.remote.registry import RemoteApprovals, RemoteNamed
+from pgflow.sdk.remote.registry import RemoteSchedules, RemoteTableTriggers, RemoteTriggers
+from pgflow.sdk.remote.registry_people import RemoteApprovals, RemoteSecrets, RemoteSubscriptions
 from pgflow.sdk.remote.run_verbs import RunPage
 from pgflow.sdk.remote.stream import Following
 from pgflow.sdk.run_verbs import Version, id_of
-from pgflow.sdk.task import Key, Task
+from pgflow.sdk.task import Duration, Key, Task
 from pgflow.sdk.verbs import Handle, Rest
 
 P = ParamSpec("P")
@@ -112,8 +115,10 @@ class RemoteClient:
 
     def start_named(
         self, name: str, input: Mapping[str, Any] | None = None, *, key: str | None = None, queue: str | None = None,
-        priority: str | None = None, delay: float | str | None = None, at: datetime | None = None,
-        tags: Mapping[str, str] | None = None,
+        priority: str | None = None, delay: Duration | None = None, at: datetime | None = None,
+        tags: Mapping[str, str] | None = None, hold: Duration | None = None, debounce: Duration | None = None,
+        throttle: Duration | None = None, timeout: Duration | None = None, retry: RetryPolicy | None = None,
+        slot: str | None = None,
     ) -> Handle[Any]:  # fmt: skip
         """Start a workflow or task whose code is not at hand, such as a graph.
 
@@ -126,12 +131,26 @@ class RemoteClient:
             delay: start no sooner than this from now: seconds, or as in `1h30m`.
             at: start no sooner than this.
             tags: words to find it by.
+            hold: how long the key stays taken; by default until the run has ended.
+            debounce, throttle: as of `Task.options`.
+            timeout: of a task: how long an attempt may take.
+            retry: of a task: a retry policy of its own.
+            slot: of a task: whose share of a limited queue it takes.
         """
-        return self._drive(starting.start(starting.named(name, input, key, queue, priority, delay, at, tags)))
+        options = starting.Options(
+            key=key, queue=queue, priority=priority, delay=delay, at=at, tags=tags, hold=hold, debounce=debounce,
+            throttle=throttle, timeout=timeout, retry=retry, slot=slot,
+        )  # fmt: skip
+        return self._drive(starting.start(starting.named(name, input, options)))
 
-    def enqueue_many(self, requests: Iterable[Request]) -> list[Handle[Any]]:
-        """Ask for many tasks, 200 a request: of those all or none."""
-        return self._drive(starting.start_many(requests))
+    def enqueue_many(self, requests: Iterable[Request], *, wake: bool = True) -> list[Handle[Any]]:
+        """Ask for many tasks, a thousand a request, or half a megabyte: of those all or none.
+
+        Args:
+            requests: any number.
+            wake: False leaves idle workers to their safety poll.
+        """
+        return self._drive(starting.start_many(requests, wake))
 
     def emit(
         self, name: str, payload: Any = None, *, key: EventKey | None = None, id: str | None = None
@@ -169,6 +188,10 @@ class RemoteClient:
     def redrive(self, *task_ids: int) -> list[int]:
         """Revive failed and cancelled tasks. Returns those revived."""
         return self._drive(run_verbs.redrive(task_ids))
+
+    def redrive_where(self, *, name: str | None = None, queue: str | None = None, limit: int = 1000) -> list[int]:
+        """Revive failed tasks by filter, newest first."""
+        return self._drive(run_verbs.redrive_where(name, queue, limit))
 
     def rerun(
         self,
@@ -246,11 +269,13 @@ class RemoteClient:
         )  # fmt: skip
 
     def tasks(
-        self, *, state: State | str | None = None, name: str | None = None,
+        self, *, roots_only: bool = False, state: State | str | None = None, name: str | None = None,
         queue: str | None = None, run_id: int | None = None, before: int | None = None, limit: int = 50,
     ) -> list[dict[str, Any]]:  # fmt: skip
         """Tasks by filter, newest first; `before` takes the last id of the previous page."""
-        return self._drive(run_verbs.tasks(run_id, before, limit, state=state, name=name, queue=queue))
+        return self._drive(
+            run_verbs.tasks(run_id, before, limit, state=state, name=name, queue=queue, roots_only=roots_only or None)
+        )
 
     def events(
         self, *, run: Handle[Any] | int | None = None, types: Sequence[str] | None = None,
@@ -312,16 +337,36 @@ class RemoteClient:
         self._drive(control_verbs.age(name, every))
 
     @property
-    def schedules(self) -> RemoteNamed:
+    def schedules(self) -> RemoteSchedules:
         """What the clock starts."""
-        return RemoteNamed(self._drive, "/schedules")
+        return RemoteSchedules(self._drive)
 
     @property
-    def triggers(self) -> RemoteNamed:
+    def triggers(self) -> RemoteTriggers:
         """What HTTP requests and application events start."""
-        return RemoteNamed(self._drive, "/triggers")
+        return RemoteTriggers(self._drive)
+
+    @property
+    def subscriptions(self) -> RemoteSubscriptions:
+        """Who is told of events."""
+        return RemoteSubscriptions(self._drive)
+
+    @property
+    def secrets(self) -> RemoteSecrets:
+        """What only tasks may know."""
+        return RemoteSecrets(self._drive)
 
     @property
     def approvals(self) -> RemoteApprovals:
         """What people are asked to decide."""
         return RemoteApprovals(self._drive)
+
+    @property
+    def table_triggers(self) -> RemoteTableTriggers:
+        """What changes of tables start."""
+        return RemoteTableTriggers(self._drive)
+
+    @property
+    def bulk(self) -> RemoteBulks:
+        """Many runs changed at once."""
+        return RemoteBulks(self._drive)

@@ -9,8 +9,10 @@ from typing import Any
 from pgflow.engine.events import Cursor, Event
 from pgflow.engine.runs import Standing
 
-_IDS = frozenset({"id", "root_id", "parent_id", "task_id", "run_id", "worker_id", "run", "last_run", "kept"})
-_INSTANTS = frozenset({"at", "oldest", "lease_until", "since", "state_at"})
+_IDS = frozenset(
+    {"id", "root_id", "parent_id", "task_id", "run_id", "worker_id", "run", "last_run", "kept", "of", "event_id"}
+)
+_INSTANTS = frozenset({"at", "oldest", "lease_until", "since", "state_at", "undo_until"})
 
 Row = dict[str, Any]
 

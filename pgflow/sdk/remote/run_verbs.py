@@ -22,6 +22,8 @@ from pgflow.sdk.verbs import Handle, Rest
 POLL = 20.0
 """Seconds of one long poll."""
 PAGE = 500
+MOST_REDRIVEN = 1000
+"""Tasks that a request revives."""
 Run = Handle[Any] | int
 
 
@@ -114,6 +116,18 @@ def redrive(tasks: Sequence[int]) -> Exchange[list[int]]:
     return done
 
 
+def redrive_where(name: str | None, queue: str | None, limit: int) -> Exchange[list[int]]:
+    """Revive what failed, by filter."""
+    done: list[int] = []
+    while len(done) < limit:
+        size = min(MOST_REDRIVEN, limit - len(done))
+        found = yield from send("POST", "/dead-letters/redrive", {"name": name, "queue": queue, "limit": size})
+        done += map(int, found["redriven"])
+        if len(found["redriven"]) < size:
+            break
+    return done
+
+
 def state(run: Run) -> Exchange[Row | None]:
     """What it last told of itself."""
     found = yield from get(f"/runs/{id_of(run)}/standing")
@@ -137,7 +151,7 @@ def history(run: int, task: int | None, limit: int | None) -> Exchange[list[Row]
     return rows(found["items"])
 
 
-def tasks(run: int | None, before: int | None, limit: int, **chosen: str | None) -> Exchange[list[Row]]:
+def tasks(run: int | None, before: int | None, limit: int, **chosen: Any) -> Exchange[list[Row]]:
     """Tasks by filter, newest first."""
     path = "/tasks" if run is None else f"/runs/{run}/tasks"
     found: list[Row] = []

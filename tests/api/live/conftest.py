@@ -92,6 +92,12 @@ class Watching:
         async with asyncio.timeout(SOON):
             return [await self._came.get() for _ in range(count)]
 
+    async def beat(self) -> None:
+        """The next sign of life, which comes when there is nothing else."""
+        async with asyncio.timeout(SOON):
+            while "beat" not in self.said:
+                await asyncio.sleep(0.005)
+
     def waiting(self) -> list[dict[str, Any]]:
         """What has come and was not taken yet."""
         return [self._came.get_nowait() for _ in range(self._came.qsize())]

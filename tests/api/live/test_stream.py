@@ -8,14 +8,12 @@ from typing import Any
 import falcon
 import pytest
 
-from pgflow.api.live import hub, stream
+from pgflow.api.live import conversation, hub, rendering, stream
 from pgflow.config import Settings
-from pgflow.runtime.feed import Feed
 from tests.api.conftest import Api, Askers
 from tests.api.live.conftest import Pipe, opened, talking, watching
-from tests.engine.crowd import Crowd, write
+from tests.engine.crowd import write
 from tests.fixtures.database import Engine
-from tests.fixtures.valkey import Valkeys, with_redis
 
 
 @pytest.fixture
@@ -159,71 +157,6 @@ async def test_who_is_limited_sees_only_theirs(api: Api, askers: Askers, engine:
         assert ids(await talk.take(1)) == more
 
 
-@pytest.mark.parametrize("way", ["table", "redis"])
-async def test_no_gap_and_no_double_whoever_comes_back_when(
-    api: Api, api_settings: Settings, engine: Engine, root: int, way: str, valkeys: Valkeys
-) -> None:
-    """One stays, one comes back with Last-Event-ID all the time, one over a WebSocket."""
-    settings = api_settings if way == "table" else with_redis(api_settings, *valkeys(1))
-    feed = Feed(settings) if way == "redis" else None
-    publishing = asyncio.create_task(feed.run()) if feed else None
-    async with opened(api, settings) as served:
-        crowd = Crowd(settings, root, 1.5, 8)
-        last: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        seen = [asyncio.create_task(one(served, last)) for one in (stays, comes_back, talks)]
-        await asyncio.to_thread(crowd.join)
-        crowd.committed.add(write(engine.connection, root)[0])
-        last.set_result(max(crowd.committed))
-        async with asyncio.timeout(30):
-            for came in await asyncio.gather(*seen):
-                assert sorted(came) == sorted(crowd.committed)
-    if feed and publishing:
-        feed.finish()
-        await publishing
-
-
-async def stays(api: Api, last: asyncio.Future[int]) -> list[int]:
-    came: list[int] = []
-    async with watching(api, after="0-0") as answer:
-        while not over(came, last):
-            came += ids(answer.waiting())
-            await asyncio.sleep(0.01)
-    return came
-
-
-async def comes_back(api: Api, last: asyncio.Future[int]) -> list[int]:
-    came: list[int] = []
-    place = "0-0"
-    while not over(came, last):
-        async with watching(api, last=place) as answer:
-            await asyncio.sleep(0.1)
-            came += ids(answer.waiting())
-            place = answer.place
-        came += ids(answer.waiting())
-        place = answer.place
-    return came
-
-
-async def talks(api: Api, last: asyncio.Future[int]) -> list[int]:
-    came: list[int] = []
-    place = "0-0"
-    while not over(came, last):
-        async with talking(api) as talk:
-            await talk.say(op="subscribe", id="a", after=place)
-            for _ in range(5):
-                try:
-                    heard = await asyncio.wait_for(talk.hear("events"), 0.1)
-                except TimeoutError:
-                    break
-                came += ids(heard["events"])
-                place = heard["cursor"]
-    return came
-
-
-def over(came: list[int], last: asyncio.Future[int]) -> bool:
-    return last.done() and last.result() in came
-
-
 async def test_who_is_too_slow_is_dropped_and_goes_on_later_and_others_notice_nothing(
     api: Api, api_settings: Settings, engine: Engine, root: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,6 +176,38 @@ async def test_who_is_too_slow_is_dropped_and_goes_on_later_and_others_notice_no
         async with watching(served, last=slow.place) as again:
             rest = ids(await again.take(len(written) - len([id for id in had if id in written])))
         assert [id for id in had if id in written] + rest == written
+
+
+async def test_what_comes_while_much_is_written_is_not_left_behind(
+    api: Api, engine: Engine, root: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Much is written in several turns, of which each may be one that was rung for by what has come meanwhile."""
+    monkeypatch.setattr(stream, "BEAT", 600.0)  # which would bring it, too
+    monkeypatch.setattr(conversation, "BEAT", 600.0)
+    monkeypatch.setattr(rendering, "PIECE", 2)
+    room = asyncio.Event()
+    room.set()
+    sends = conversation.Conversation._send
+
+    async def send(self: conversation.Conversation, text: bytes) -> None:
+        await room.wait()
+        await sends(self, text)
+
+    monkeypatch.setattr(conversation.Conversation, "_send", send)
+    async with watching(api) as other, watching(api) as answer, talking(api) as talk:
+        await talk.say(op="subscribe", id="a")
+        await talk.hear("subscribed")
+        answer.pipe.room.clear()
+        room.clear()
+        written = write(engine.connection, root, 5)
+        assert ids(await other.take(5)) == written
+        await answer.take(2)
+        late = write(engine.connection, root)
+        assert ids(await other.take(1)) == late
+        answer.pipe.room.set()
+        room.set()
+        assert ids(await answer.take(4)) == [*written[2:], *late]
+        assert ids(await talk.take(6)) == [*written, *late]
 
 
 async def test_who_takes_nothing_at_all_is_cut(
