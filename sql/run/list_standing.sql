@@ -12,7 +12,7 @@ with place as materialized (
       where %(state)s::pgflow.state = 'queued' and task_id < %(before)s::bigint and task_id >= %(lowest)s::bigint
       order by task_id desc limit %(window)s::integer)
     union all
-    (select task_id, root_id, 'running', attempt, crashes, null, claimed_at
+    (select task_id, root_id, 'running', attempt, (crashes - 1)::smallint, null, claimed_at
        from pgflow.lease
       where %(state)s::pgflow.state = 'running' and task_id < %(before)s::bigint and task_id >= %(lowest)s::bigint
       order by task_id desc limit %(window)s::integer)

@@ -7,8 +7,8 @@ create or replace view pgflow.place as
            null::bigint as worker_id, null::timestamptz as claimed_at, null::timestamptz as finished_at
       from pgflow.ready
     union all
-    select task_id, root_id, 'running'::pgflow.state, attempt, crashes, null, worker_id, claimed_at, null
-      from pgflow.lease
+    select task_id, root_id, 'running'::pgflow.state, attempt, (crashes - 1)::smallint, null, worker_id, claimed_at, null
+      from pgflow.lease  -- which counts the crash that it would be if nothing more were heard
     union all
     select task_id, root_id, reason, attempt, crashes, due_at, null, null, null from pgflow.delayed
     union all

@@ -359,6 +359,13 @@ def test_what_does_not_exist_is_told(sync_client: Client) -> None:
         sync_client.tasks(state="lost")
 
 
+def test_a_task_that_runs_for_the_first_time_has_not_crashed(sync_client: Client, engine: Engine) -> None:
+    engine.enqueue(1)
+    engine.claim()
+    assert [row["crashes"] for row in sync_client.tasks(state="running")] == [0]
+    assert sync_client.show(1)["crashes"] == 0
+
+
 def test_tasks_are_listed_newest_first_by_every_filter(sync_client: Client, engine: Engine) -> None:
     engine.enqueue(3, name="a", queue="x")
     engine.enqueue(3, name="b")
