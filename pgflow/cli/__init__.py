@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -84,6 +85,8 @@ class Commands(Group):
         given = list(sys.argv[1:] if args is None else args)
         if os.environ.get("NO_COLOR"):
             extra.setdefault("color", False)
+        # An interrupt in the midst of a statement ends the connection with it: nothing that a person has to be told.
+        logging.getLogger("psycopg").addFilter(lambda said: not said.getMessage().startswith("error ignored"))
         run = partial(super().main, given, prog_name, complete_var, standalone_mode=False, **extra)
         if not standalone_mode:
             return run()
