@@ -24,7 +24,7 @@ from pgflow.errors import ArgumentError, PayloadError
 from pgflow.model import Priority
 from pgflow.nodes import publishing_verbs
 from pgflow.sdk.registry.start import queue_in
-from pgflow.sdk.task import Task, check_timing, needs_key
+from pgflow.sdk.task import Task, check_timing, keyed
 from pgflow.sdk.verbs import Steps
 
 T = TypeVar("T")
@@ -41,6 +41,11 @@ class Retry(Model):
     base: Seconds = Field(default=_USUAL.base, description="The first rest.")
     cap: Seconds = Field(default=_USUAL.cap, description="No rest is longer.")
     jitter: bool = Field(default=_USUAL.jitter, description="Draw each rest between nothing and what it would be.")
+
+    @property
+    def policy(self) -> RetryPolicy:
+        """What it asks for."""
+        return RetryPolicy(**dict(self))
 
 
 class StartOptions(Model):
@@ -69,7 +74,7 @@ class StartOptions(Model):
     @property
     def policy(self) -> bytes:
         """The retry policy as it is stored."""
-        return b"null" if self.retry is None else encode(RetryPolicy(**dict(self.retry)).to_json())
+        return b"null" if self.retry is None else encode(self.retry.policy.to_json())
 
     @property
     def urgency(self) -> Priority | None:
@@ -116,20 +121,20 @@ class Requests:
         task = self._tasks.get(body.name)
         if task is not None:
             return _of_code(task, body, key)
-        if key is None and (body.debounce is not None or body.throttle is not None):
-            raise needs_key(body.name, "throttle" if body.debounce is None else "debounce")
         own = self._plain.queue(body.name)
         if own is None:
             definition = yield from self._definition(body.name)
             if definition is not None and definition.kind == "graph":
-                return _timed(_of_graph(definition, body, key, self._limit), body)
+                request = _of_graph(definition, body, key, self._limit)
+                return keyed(request, debounce=body.debounce, throttle=body.throttle)
             own = queue_in(definition)
             self._plain.remember(body.name, own)
         urgency = Priority.NORMAL if body.urgency is None else body.urgency
         spec = Spec(body.name, body.queue or own, urgency, body.timeout, body.policy, body.hold)
         input = checked(lambda: encode(body.input, limit=self._limit))
         tags = encode(dict(body.tags)) if body.tags else None
-        return _timed(Request(spec, input, key, body.delay, body.at, tags, body.slot), body)
+        request = Request(spec, input, key, body.delay, body.at, tags, body.slot)
+        return keyed(request, debounce=body.debounce, throttle=body.throttle)
 
     def _definition(self, name: str) -> Steps[Published | None]:
         if name not in self._newest:
@@ -141,7 +146,7 @@ def _of_code(task: Task[..., Any], body: StartRun, key: str | None) -> Request:
     given = task.options(
         queue=body.queue, priority=body.urgency, key=key, delay=body.delay, at=body.at, tags=body.tags, hold=body.hold,
         debounce=body.debounce, throttle=body.throttle, timeout=body.timeout,
-        retry=None if body.retry is None else RetryPolicy(**dict(body.retry)),
+        retry=None if body.retry is None else body.retry.policy,
     )  # fmt: skip
     request: Request = checked(lambda: given.request(**body.input))
     request.slot = body.slot or request.slot
@@ -155,15 +160,6 @@ def _of_graph(definition: Published, body: StartRun, key: str | None, limit: int
     return checked(
         lambda: publishing_verbs.request(body.name, definition.document, body.input, asked, limit=limit)
     )  # fmt: skip
-
-
-def _timed(request: Request, body: StartRun) -> Request:
-    """With what the body says of others that have the key."""
-    if body.debounce is not None:
-        request.delay, request.supersede = body.debounce, True
-    if body.throttle is not None:
-        request.spec, request.throttle = request.spec._replace(hold=body.throttle), True
-    return request
 
 
 def checked(make: Callable[[], T]) -> T:

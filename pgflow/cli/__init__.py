@@ -85,8 +85,7 @@ class Commands(Group):
         given = list(sys.argv[1:] if args is None else args)
         if os.environ.get("NO_COLOR"):
             extra.setdefault("color", False)
-        # An interrupt in the midst of a statement ends the connection with it: nothing that a person has to be told.
-        logging.getLogger("psycopg").addFilter(lambda said: not said.getMessage().startswith("error ignored"))
+        logging.getLogger("psycopg").addFilter(_is_worth_telling)
         run = partial(super().main, given, prog_name, complete_var, standalone_mode=False, **extra)
         if not standalone_mode:
             return run()
@@ -95,6 +94,11 @@ class Commands(Group):
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (the last line of defence)
             code = report(error, as_json="--json" in given)
         sys.exit(int(code) if isinstance(code, int) else ExitCode.OK)
+
+
+def _is_worth_telling(said: logging.LogRecord) -> bool:
+    """An interrupt in the midst of a statement ends the connection with it: nothing that a person has to be told."""
+    return not said.getMessage().startswith("error ignored")
 
 
 @click.group(

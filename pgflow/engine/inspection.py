@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 from pgflow.db.call import Call, Rows
 from pgflow.engine.arrays import numbers
+from pgflow.engine.runs import MAX_ID
 from pgflow.errors import ArgumentError
 from pgflow.model import State
 
 Row = dict[str, Any]
-MAX_ID = 2**63 - 1
 
 _LISTED = (
     "id", "root_id", "parent_id", "name", "queue", "priority", "state", "attempt", "crashes", "key", "tags",

@@ -18,13 +18,13 @@ import orjson
 
 from pgflow.db.call import Call, Rows
 from pgflow.engine.inspection import Row, rows_of
+from pgflow.engine.runs import MAX_ID
 from pgflow.model import FINAL_STATES, State
 
 WINDOW = 1000
 """How many candidates a page looks at."""
 STEPS = 400
 """The window where each candidate is looked up in more than one place."""
-MAX_ID = 2**63 - 1
 _COLUMNS = (
     "id", "name", "queue", "priority", "state", "attempt", "crashes", "key", "tags", "actor", "created_at", "due_at",
     "claimed_at", "finished_at", "edge",

@@ -108,7 +108,6 @@ class GraphRun(Group):
         if stopped is not None and stopped["result"]["error"] is not None:
             self._broken = Fatal(stopped["result"]["error"])
         self._because = "" if stopped is None else stopped["result"].get("because", "")
-        self._closed = stopped is not None  # no child is asked for any more: those that were are recorded
         dropped = replay.history.answer(DROPPED)
         if dropped is not None:
             self._barred.update(dropped["result"])
@@ -237,7 +236,7 @@ class GraphRun(Group):
         timeout = node.timeout or (kind.timeout if isinstance(kind, Work) else None)
 
         def request(task: str, input: Mapping[str, Any]) -> Request:
-            if self._closed:
+            if self._stopped or STOPPED in self._replay.history.facts:  # which came after all that were asked for
                 self._refused.add(name)
                 raise TaskCancelled(f"node {name} does nothing more: the run has stopped")
             queue = node.queue or self._queues.get(task) or definition.queue
@@ -317,7 +316,7 @@ class GraphRun(Group):
 
     def _stop(self, because: str) -> None:
         """Let nothing more begin; nothing more is demanded of the history."""
-        self._stopped, self._closed, self._because = True, True, self._because or because
+        self._stopped, self._because = True, self._because or because
         self._running.difference_update(self._names[number] for number, _ in self._todo)
         self._todo.clear()
         self._undone = self._fates.stop(self._running)

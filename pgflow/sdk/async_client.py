@@ -23,6 +23,7 @@ from pgflow.redis.guard import AsyncKeyGuard
 from pgflow.sdk import event_verbs, run_verbs, verbs
 from pgflow.sdk.checking import Recorded
 from pgflow.sdk.client import Client, Tasks
+from pgflow.sdk.colours import document_like
 from pgflow.sdk.event_verbs import EventKey
 from pgflow.sdk.foreign import async_connection
 from pgflow.sdk.registries import AsyncRegistries
@@ -213,6 +214,4 @@ class AsyncClient(AsyncRegistries, AsyncRuns):
         await self._run(control.age_queue(name, verbs.check_ageing(every)))
 
 
-for _name, _method in vars(AsyncClient).items():
-    if not _name.startswith("_"):
-        _method.__doc__ = getattr(Client, _name).__doc__
+document_like(AsyncClient, Client)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pgflow.sdk import run_verbs
+from pgflow.sdk.colours import document_like
 from pgflow.sdk.run_verbs import Asked, Version
 from pgflow.sdk.task import Task
 from pgflow.sdk.verbs import Handle, Steps
@@ -149,6 +150,4 @@ class AsyncRuns:
         return await self._drive(comparing_verbs.compare(old, new))  # type: ignore[no-any-return]
 
 
-for _name, _method in vars(AsyncRuns).items():
-    if not _name.startswith("_"):
-        _method.__doc__ = getattr(Runs, _name).__doc__
+document_like(AsyncRuns, Runs)

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from pgflow.sdk.base_context import BaseContext, in_transaction
+from pgflow.sdk.colours import document_like
 from pgflow.sdk.context import Context
 from pgflow.sdk.driving import drive_here, on_loop
 from pgflow.sdk.environment import Environment
@@ -162,6 +163,4 @@ class SyncContext(BaseContext):
         return self._do(self._step(in_transaction(work), (), {}, True))
 
 
-for _name, _method in vars(SyncContext).items():
-    if not _name.startswith("_") and callable(_method):
-        _method.__doc__ = getattr(Context, _name).__doc__
+document_like(SyncContext, Context)

@@ -66,9 +66,24 @@ def check_timing(
         raise RegistrationError(f"{where}: throttle excludes debounce and hold")
 
 
-def needs_key(name: str, option: str) -> ArgumentError:
-    """A debounced or throttled start has to say of what it is one."""
-    return ArgumentError(f"{name}: {option} needs a key", hint="give key= beside it, or unique= to the task")
+def keyed(request: Request, *, debounce: float | None, throttle: float | None) -> Request:
+    """The request with what is said of others that have its key; in seconds, None: nothing is said.
+
+    Raises:
+        ArgumentError: something is, and it has none.
+    """
+    if debounce is None and throttle is None:
+        return request
+    if request.key is None:
+        option = "throttle" if debounce is None else "debounce"
+        raise ArgumentError(
+            f"{request.spec.name}: {option} needs a key", hint="give key= beside it, or unique= to the task"
+        )
+    if debounce is not None:
+        request.delay, request.supersede = debounce, True
+    if throttle is not None:
+        request.spec, request.throttle = request.spec._replace(hold=throttle), True
+    return request
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +205,7 @@ class Task(Generic[P, R]):
     def spec(self) -> Spec:
         """What all tasks enqueued through this have in common."""
         retry = orjson.dumps(self.retry.to_json()) if self.retry_is_own else b"null"
-        hold = self.hold if self.throttle is None else self.throttle
-        return Spec(self.name, self.queue, int(self.priority), self.timeout, retry, hold)
+        return Spec(self.name, self.queue, int(self.priority), self.timeout, retry, self.hold)
 
     def request(self, *args: P.args, **kwargs: P.kwargs) -> Request:
         """One task to be enqueued, checked and encoded, for `Client.enqueue_many`.
@@ -211,13 +225,8 @@ class Task(Generic[P, R]):
         if redaction.known:
             refuse_text(key, f"the key of {self.name}")
             refuse_text(slot, f"the slot of {self.name}")
-        if self.debounce is None and self.throttle is None:
-            return Request(self.spec(), payload, key, self.delay, self.at, tags, slot)
-        if key is None:
-            raise needs_key(self.name, "throttle" if self.debounce is None else "debounce")
-        if self.debounce is None:
-            return Request(self.spec(), payload, key, self.delay, self.at, tags, slot, throttle=True)
-        return Request(self.spec(), payload, key, self.debounce, None, tags, slot, supersede=True)
+        request = Request(self.spec(), payload, key, self.delay, self.at, tags, slot)
+        return keyed(request, debounce=self.debounce, throttle=self.throttle)
 
 
 def _module(function: Callable[..., Any]) -> str:

@@ -38,7 +38,6 @@ class Stream:
         self._hub, self._line, self._place = hub, line, place
         self._wanted, self._subscription = wanted, subscription
         self._end = self._now() + hub.lifetime()
-        self._sent_at = self._now()
 
     async def close(self) -> None:
         """The answer is over, one way or another."""

@@ -18,6 +18,7 @@ from pgflow.api.starting import key_of, start, start_plainly
 from pgflow.api.visible import visible
 from pgflow.engine import run_list
 from pgflow.engine.run_list import Bounds, Position, Wanted
+from pgflow.engine.runs import MAX_ID
 from pgflow.model import State
 from pgflow.sdk import verbs
 
@@ -94,7 +95,7 @@ class Runs:
         if query.order == "finished":
             listing = await self._backend.run(run_list.last_finished(wanted, position, query.limit))
         else:
-            within = Bounds(0, run_list.MAX_ID)
+            within = Bounds(0, MAX_ID)
             if query.since is not None or query.until is not None:
                 within = await self._backend.run(run_list.bounds(wanted))
             listing = await self._backend.run(run_list.newest(wanted, position, within, query.limit))

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from pgflow.api import revisions
 from pgflow.api.asked import Asked, Change
 from pgflow.api.backend import Backend
 from pgflow.api.models import Fault, Instant, Limit, Model, Name, Page, Query, row
@@ -226,7 +227,7 @@ def if_match(asked: Asked) -> int | None:
     given = asked.req.get_header("If-Match")
     if given is None or given.strip() == "*":
         return None
-    text = given.strip().removeprefix("W/").strip('"').partition(".")[0]
+    text = revisions.revision(given.strip().removeprefix("W/"))
     if not (text.isascii() and text.isdecimal() and len(text) < 10):
         raise ProblemError("precondition_failed", "If-Match is no version of this")
     return int(text)

@@ -221,11 +221,11 @@ def get(id: int) -> Steps[Mapping[str, Any]]:
 def listed(before: int | None, limit: int) -> Steps[list[Mapping[str, Any]]]:
     """The runs of bulks, newest first, without the undoings."""
     position = run_list.Position() if before is None else run_list.Position(before)
-    found = yield run_list.newest(run_list.Wanted(BULK), position, run_list.Bounds(0, run_list.MAX_ID), limit)
-    runs = []
+    found = yield run_list.newest(run_list.Wanted(BULK), position, run_list.Bounds(0, runs.MAX_ID), limit)
+    bulks = []
     for one in found.runs:
-        runs += [(yield from get(one["id"]))]
-    return runs
+        bulks += [(yield from get(one["id"]))]
+    return bulks
 
 
 def answer(run: Mapping[str, Any]) -> Steps[dict[str, Any]]:

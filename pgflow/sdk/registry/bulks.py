@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from pgflow.sdk.colours import document_like
 from pgflow.sdk.registry import bulk as verbs
 from pgflow.sdk.registry.bulk import RATE, Preview
 from pgflow.sdk.run_verbs import id_of
@@ -133,6 +134,4 @@ def _asked(action: str, actor: str | None, which: Mapping[str, Any]) -> verbs.As
     return verbs.Asked(action=action, which=which, actor=actor)
 
 
-for _name, _method in vars(AsyncBulks).items():
-    if not _name.startswith("_"):
-        _method.__doc__ = getattr(Bulks, _name).__doc__
+document_like(AsyncBulks, Bulks)

@@ -18,6 +18,7 @@ from pgflow.engine.events import Cursor, Event
 from pgflow.engine.limits import Limit
 from pgflow.engine.runs import Standing
 from pgflow.model import State
+from pgflow.sdk.colours import document_like
 from pgflow.sdk.event_verbs import EventKey
 from pgflow.sdk.remote import control_verbs, run_verbs, starting
 from pgflow.sdk.remote.bulks import AsyncRemoteBulks
@@ -275,6 +276,4 @@ class AsyncRemoteClient:
         return AsyncRemoteBulks(self._drive)
 
 
-for _name, _method in vars(AsyncRemoteClient).items():
-    if not _name.startswith("_") and callable(_method):
-        _method.__doc__ = getattr(RemoteClient, _name).__doc__
+document_like(AsyncRemoteClient, RemoteClient)

@@ -7,11 +7,12 @@ from datetime import datetime
 from typing import Any
 
 from pgflow.engine.bulk import Found
+from pgflow.sdk.colours import document_like
 from pgflow.sdk.registry.bulk import RATE, Preview, which_of
 from pgflow.sdk.remote.exchange import Answer, Ask, Exchange
-from pgflow.sdk.remote.exchanges import Documents
-from pgflow.sdk.remote.rows import Row, row, rows
-from pgflow.sdk.remote.run_verbs import get, send
+from pgflow.sdk.remote.exchanges import Documents, changed, one
+from pgflow.sdk.remote.rows import Row, rows
+from pgflow.sdk.remote.run_verbs import paged, send
 from pgflow.sdk.run_verbs import id_of
 from pgflow.sdk.verbs import Handle
 
@@ -22,8 +23,8 @@ MOST = 50
 def _preview(action: str, which: Mapping[str, Any]) -> Exchange[Preview]:
     found = yield from send("POST", "/bulk/preview", {"action": action, "filter": dict(which)})
     sample = [
-        Found(one["id"], one["run_id"], one["name"], one["queue"], one["state"], one["created_at"])
-        for one in rows(found["sample"])
+        Found(run["id"], run["run_id"], run["name"], run["queue"], run["state"], run["created_at"])
+        for run in rows(found["sample"])
     ]
     return Preview(action, which, found["count"], sample, found["confirmation"])
 
@@ -42,22 +43,6 @@ def _once(path: str, body: Any) -> Exchange[Handle[Any]]:
     answer: Answer = yield Ask("POST", path, body=body, repeatable=True)
     found = answer.json()
     return Handle(int(found["id"]), found["existed"])
-
-
-def _list(before: int | None, limit: int) -> Exchange[list[Row]]:
-    found: list[Row] = []
-    while len(found) < limit:
-        page = yield from get("/bulk", after=before, limit=min(MOST, limit - len(found)))
-        found += rows(page["items"])
-        before = page["next"]
-        if before is None:
-            break
-    return found
-
-
-def _shown(method: str, id: int, verb: str = "") -> Exchange[Row]:
-    path = f"/bulk/{id}{verb}"
-    return row((yield from (get(path) if method == "GET" else send(method, path))))
 
 
 class RemoteBulks:
@@ -87,15 +72,15 @@ class RemoteBulks:
 
     def list(self, *, before: int | None = None, limit: int = 20) -> Documents:
         """Bulks, newest first, without the undoings; `before` takes the last id of the previous page."""
-        return self._drive(_list(before, limit))  # type: ignore[no-any-return]
+        return self._drive(paged("/bulk", before, limit, most=MOST))  # type: ignore[no-any-return]
 
     def get(self, id: Handle[Any] | int) -> Row:
         """How far a bulk, or an undoing, has come; or NotFound."""
-        return self._drive(_shown("GET", id_of(id)))  # type: ignore[no-any-return]
+        return self._drive(one(f"/bulk/{id_of(id)}"))  # type: ignore[no-any-return]
 
     def cancel(self, id: Handle[Any] | int) -> Row:
         """End it after the page that it is at."""
-        return self._drive(_shown("POST", id_of(id), "/cancel"))  # type: ignore[no-any-return]
+        return self._drive(changed("POST", f"/bulk/{id_of(id)}/cancel"))  # type: ignore[no-any-return]
 
     def undo(self, id: Handle[Any] | int) -> Handle[Any]:
         """Take back what it has done, as far as it still is so. See `Client.bulk.undo`."""
@@ -126,19 +111,16 @@ class AsyncRemoteBulks:
         return await self._drive(_start(preview, rate))  # type: ignore[no-any-return]
 
     async def list(self, *, before: int | None = None, limit: int = 20) -> Documents:
-        return await self._drive(_list(before, limit))  # type: ignore[no-any-return]
+        return await self._drive(paged("/bulk", before, limit, most=MOST))  # type: ignore[no-any-return]
 
     async def get(self, id: Handle[Any] | int) -> Row:
-        return await self._drive(_shown("GET", id_of(id)))  # type: ignore[no-any-return]
+        return await self._drive(one(f"/bulk/{id_of(id)}"))  # type: ignore[no-any-return]
 
     async def cancel(self, id: Handle[Any] | int) -> Row:
-        return await self._drive(_shown("POST", id_of(id), "/cancel"))  # type: ignore[no-any-return]
+        return await self._drive(changed("POST", f"/bulk/{id_of(id)}/cancel"))  # type: ignore[no-any-return]
 
     async def undo(self, id: Handle[Any] | int) -> Handle[Any]:
         return await self._drive(_undo(id_of(id)))  # type: ignore[no-any-return]
 
 
-for _ours, _theirs in ((AsyncRemoteBulks, RemoteBulks),):
-    for _name, _method in vars(_ours).items():
-        if not _name.startswith("_"):
-            _method.__doc__ = getattr(_theirs, _name).__doc__
+document_like(AsyncRemoteBulks, RemoteBulks)

@@ -7,8 +7,8 @@ from typing import Any
 
 from pgflow.sdk.remote.documents import plain
 from pgflow.sdk.remote.exchange import Exchange
-from pgflow.sdk.remote.rows import Row, row, rows
-from pgflow.sdk.remote.run_verbs import PAGE, get, name_in_path, send
+from pgflow.sdk.remote.rows import Row, row
+from pgflow.sdk.remote.run_verbs import get, name_in_path, send
 from pgflow.sdk.verbs import Handle
 
 Documents = Sequence[Row]
@@ -46,17 +46,3 @@ def removed(path: str, names: Sequence[str]) -> Exchange[list[str]]:
     for name in names:
         yield from send("DELETE", f"{path}/{name_in_path(name)}")
     return list(names)
-
-
-def paged(path: str, after: Any, limit: int, **query: Any) -> Exchange[list[Row]]:
-    """The first so many, page by page. The last of a page has under `cursor` where the next begins."""
-    found: list[Row] = []
-    while len(found) < limit:
-        page = yield from get(path, after=after, limit=min(PAGE, limit - len(found)), **query)
-        found += rows(page["items"])
-        after = page["next"]
-        if found:
-            found[-1]["cursor"] = after
-        if after is None:
-            break
-    return found

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any, Unpack
 
+from pgflow.sdk.colours import document_like
 from pgflow.sdk.registry.schedules import Timing
 from pgflow.sdk.registry.table_triggers import Change
 from pgflow.sdk.registry.triggers import When
@@ -242,11 +243,6 @@ class AsyncRemoteTableTriggers:
         return await self._drive(removed("/table-triggers", names))  # type: ignore[no-any-return]
 
 
-for _ours, _theirs in (
-    (AsyncRemoteSchedules, RemoteSchedules),
-    (AsyncRemoteTriggers, RemoteTriggers),
-    (AsyncRemoteTableTriggers, RemoteTableTriggers),
-):
-    for _name, _method in vars(_ours).items():
-        if not _name.startswith("_"):
-            _method.__doc__ = getattr(_theirs, _name).__doc__
+document_like(AsyncRemoteSchedules, RemoteSchedules)
+document_like(AsyncRemoteTriggers, RemoteTriggers)
+document_like(AsyncRemoteTableTriggers, RemoteTableTriggers)

@@ -7,13 +7,14 @@ from datetime import datetime
 from typing import Any, Unpack
 
 from pgflow.model import State
+from pgflow.sdk.colours import document_like
 from pgflow.sdk.registry.subscriptions import Wanted
 from pgflow.sdk.remote.control_verbs import listed
 from pgflow.sdk.remote.documents import plain
 from pgflow.sdk.remote.exchange import Exchange
-from pgflow.sdk.remote.exchanges import Documents, changed, each, handle, one, paged, removed
+from pgflow.sdk.remote.exchanges import Documents, changed, each, handle, one, removed
 from pgflow.sdk.remote.rows import Row, row
-from pgflow.sdk.remote.run_verbs import name_in_path, send
+from pgflow.sdk.remote.run_verbs import name_in_path, paged, send
 from pgflow.sdk.verbs import Handle
 
 
@@ -24,7 +25,7 @@ def _deliveries(
     after = None if before is None else before["cursor"]
     if before is not None and after is None:
         return []
-    return (yield from paged(path, after, limit, state=state, since=since and since.isoformat()))
+    return (yield from paged(path, after, limit, cursor=True, state=state, since=since and since.isoformat()))
 
 
 def _redeliver(name: str, deliveries: Sequence[int], since: datetime | None, again: bool) -> Exchange[list[int]]:
@@ -44,7 +45,9 @@ def _approvals(
 ) -> Exchange[list[Row]]:  # fmt: skip
     who = [assignee] if isinstance(assignee, str) else list(assignee or ())
     return (
-        yield from paged("/approvals", before, limit, state=state or "all", assignee=who, run=run, workflow=workflow)
+        yield from paged(
+            "/approvals", before, limit, cursor=True, state=state or "all", assignee=who, run=run, workflow=workflow
+        )
     )
 
 
@@ -290,11 +293,6 @@ class AsyncRemoteApprovals:
         return await self._drive(_decide(id, approved, form, comment, actor, groups))  # type: ignore[no-any-return]
 
 
-for _ours, _theirs in (
-    (AsyncRemoteSubscriptions, RemoteSubscriptions),
-    (AsyncRemoteSecrets, RemoteSecrets),
-    (AsyncRemoteApprovals, RemoteApprovals),
-):
-    for _name, _method in vars(_ours).items():
-        if not _name.startswith("_"):
-            _method.__doc__ = getattr(_theirs, _name).__doc__
+document_like(AsyncRemoteSubscriptions, RemoteSubscriptions)
+document_like(AsyncRemoteSecrets, RemoteSecrets)
+document_like(AsyncRemoteApprovals, RemoteApprovals)

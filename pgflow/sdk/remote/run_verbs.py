@@ -51,6 +51,22 @@ def send(method: str, path: str, body: Any = None) -> Exchange[Any]:
     return answer.json()
 
 
+def paged(
+    path: str, after: Any, limit: int, *, most: int = PAGE, cursor: bool = False, **query: Any
+) -> Exchange[list[Row]]:
+    """The first so many, page by page of `most`. With `cursor` the last of a page has where the next one begins."""
+    found: list[Row] = []
+    while len(found) < limit:
+        page = yield from get(path, after=after, limit=min(most, limit - len(found)), **query)
+        found += rows(page["items"])
+        after = page["next"]
+        if cursor and found:
+            found[-1]["cursor"] = after
+        if after is None:
+            break
+    return found
+
+
 def result(task: int, timeout: float | None, clock: Callable[[], float]) -> Exchange[Any]:
     """Wait for its result: the API answers as soon as it knows, or that it has to be asked again.
 
@@ -153,15 +169,7 @@ def history(run: int, task: int | None, limit: int | None) -> Exchange[list[Row]
 
 def tasks(run: int | None, before: int | None, limit: int, **chosen: Any) -> Exchange[list[Row]]:
     """Tasks by filter, newest first."""
-    path = "/tasks" if run is None else f"/runs/{run}/tasks"
-    found: list[Row] = []
-    while len(found) < limit:
-        page = yield from get(path, after=before, limit=min(PAGE, limit - len(found)), **chosen)
-        found += rows(page["items"])
-        if page["next"] is None:
-            break
-        before = page["next"]
-    return found
+    return (yield from paged("/tasks" if run is None else f"/runs/{run}/tasks", before, limit, **chosen))
 
 
 def runs(
