@@ -158,7 +158,7 @@ def test_a_client_made_of_the_document_starts_watches_signals_and_reads(generate
     watching.start()
     try:
         assert seen.get(timeout=20) == "open"
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while started.follow("get_runs_id").body["state"] != "waiting":
             assert time.monotonic() < end
             time.sleep(0.05)

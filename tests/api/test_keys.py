@@ -12,7 +12,7 @@ from pgflow.api.app import create_app
 from pgflow.config import Settings
 from tests.api.conftest import Api, Askers
 from tests.fixtures.database import Engine
-from tests.fixtures.valkey import Valkey
+from tests.fixtures.valkey import Valkey, be_patient
 
 RUNS = "/api/v1/runs"
 MANY = 60
@@ -39,8 +39,15 @@ def flushed(valkey: Valkey) -> None:
 
 @pytest.mark.parametrize("trouble", [none, Valkey.stop, Valkey.freeze, filled, flushed], ids=lambda one: one.__name__)
 async def test_a_flurry_of_one_key_is_one_run(
-    api_settings: Settings, askers: Askers, engine: Engine, valkey: Valkey, trouble: Trouble
+    api_settings: Settings,
+    askers: Askers,
+    engine: Engine,
+    valkey: Valkey,
+    trouble: Trouble,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if trouble is none:
+        be_patient(monkeypatch)
     settings = api_settings.model_copy(update={"redis_url": [valkey.url], "api_connections": 2})
     async with ASGIConductor(create_app(settings)) as conductor:
         api = Api(conductor, askers.token("operator"))

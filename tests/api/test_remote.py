@@ -156,7 +156,7 @@ async def test_a_workflow_is_started_watched_signalled_and_answers(
         await client.signal(Key("confirm", "confirm-1"), "confirmed", {"by": "mail"})
         assert await waiting == "mail"
         seen = []
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             async for event in client.events(run=run, after="0-0"):
                 seen.append(event.type)
                 if event.type == "task.completed":

@@ -57,7 +57,7 @@ def children(pid: int) -> list[int]:
 
 def ready(process: subprocess.Popen[str], port: int) -> None:
     """Wait until it answers."""
-    end = time.monotonic() + 40
+    end = time.monotonic() + 60
     while True:
         assert process.poll() is None, process.communicate()
         with suppress(httpx.TransportError):

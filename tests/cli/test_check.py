@@ -59,7 +59,7 @@ def began(database: Settings) -> Began:
 
 
 async def _all(client: AsyncClient, runs: list[Handle[Any]], state: str) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while True:
         tasks = await client.tasks(limit=100_000)
         children = {task["state"] for task in tasks if task["parent_id"] is not None}

@@ -40,7 +40,7 @@ def test_dev_serves_the_api_on_loopback_until_it_ends(database: Settings, tmp_pa
         base = said["API"].removesuffix("/api/v1/docs")
         assert base.startswith("http://127.0.0.1:")
         token = said["Token"].split()[1]
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while True:
             try:
                 answer = httpx.get(f"{base}/api/v1/session", headers={"Authorization": f"Bearer {token}"})

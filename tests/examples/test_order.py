@@ -110,7 +110,7 @@ async def test_an_order_that_is_cancelled_while_it_is_packed_is_undone(
 
     async with workers("order"):
         run = await client.start(tasks["order"], Order("teapot", 2), packing="1h")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (told := await client.state(run)) is None:
                 await asyncio.sleep(0.01)
         assert told["state"] == {"stage": "packing", "cents": 7800}

@@ -39,7 +39,7 @@ async def test_who_confirms_is_welcomed(workers: Workers, client: AsyncClient, t
 
     async with workers("signup"):
         run = await client.start(tasks["signup"], User(**ANN), rest="50ms", patience="1h")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while await stage(client, run) != "waiting for the confirmation":
                 await asyncio.sleep(0.01)
         await client.signal(run, "confirmed", {"by": "Ann"})

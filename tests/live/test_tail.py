@@ -28,7 +28,7 @@ def patient(settings: Settings) -> Settings:
 
 async def settle(following: Tail) -> None:
     """Look until there is nothing more and it rests for long."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (rest := (await following.look())[1]) < 1:
             await following.rest(rest)
 
@@ -36,7 +36,7 @@ async def settle(following: Tail) -> None:
 async def next_event(following: Tail) -> list[int]:
     """Rest and look as a loop does until something comes."""
     rest = 5.0
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             await following.rest(rest)
             found, rest = await following.look()
@@ -86,7 +86,7 @@ async def test_what_is_written_at_any_moment_of_going_to_rest_is_seen(
         sent, written, at = 0, [], moment
         write(engine.connection, root)  # begins another going to rest
         seen: list[int] = []
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not (written and written[0] in seen):
                 found, rest = await following.look()
                 seen += [event.id for event in found]

@@ -321,7 +321,7 @@ async def test_cancelling_the_run_hangs_up(graphs: Make) -> None:
     async def answer(_: Request, writer: asyncio.StreamWriter) -> None:
         called.set()
         with suppress(ConnectionError):
-            await asyncio.wait_for(writer.wait_closed(), 20)
+            await asyncio.wait_for(writer.wait_closed(), 60)
         left.set()
 
     async with serving(answer) as server:

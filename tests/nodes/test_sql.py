@@ -243,7 +243,7 @@ async def _sleeping(made: Graphs, url: str, wanted: int) -> None:
         "select count(*) from pg_stat_activity where application_name = 'pgflow sql' and datname = current_database()"
     )
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 row = await (
                     await connection.execute(query + " and state = 'active' and wait_event is not null")
@@ -327,7 +327,7 @@ async def test_a_connection_that_nobody_uses_is_closed(
 ) -> None:
     monkeypatch.setattr("pgflow.nodes.connections.IDLE", 0.05)
     await graphs().run(chain(node(PID)))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while open_ones(warehouse):
             await asyncio.sleep(0.01)
 

@@ -24,6 +24,9 @@ from tests.runtime import apps
 
 STARTS = 50
 DEADLINE = 30.0
+FEW = 20
+UNASKED = FEW * node.TIMEOUT / 2
+"""Seconds that a few starts do not take if none of them waits for Redis, however busy the machine; if all do, twice."""
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +73,10 @@ _STARTER = """
 import sys
 from pgflow.config import Settings
 from pgflow.sdk.client import Client
+from tests.fixtures.valkey import be_patient
 from tests.runtime import apps
+if sys.argv[3] == "patient":
+    be_patient()
 client = Client(Settings(database_url=sys.argv[1], redis_url=sys.argv[2], _env_file=None))
 print("ready", flush=True)
 sys.stdin.readline()
@@ -80,9 +86,10 @@ client.close()
 """
 
 
-def processes(settings: Settings, midway: Callable[[], None] = lambda: None) -> list[int]:
+def processes(settings: Settings, midway: Callable[[], None] | None = None) -> list[int]:
     """Five processes, ten starts each."""
-    command = [sys.executable, "-c", _STARTER, settings.require_url(), ",".join(settings.redis_url)]
+    patience = "patient" if midway is None else "as usual"
+    command = [sys.executable, "-c", _STARTER, settings.require_url(), ",".join(settings.redis_url), patience]
     started = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(5)]
     outputs = [process.stdout for process in started if process.stdout]
     inputs = [process.stdin for process in started if process.stdin]
@@ -92,7 +99,8 @@ def processes(settings: Settings, midway: Callable[[], None] = lambda: None) -> 
             standard_input.write("go\n")
             standard_input.flush()
         first = outputs[0].readline()
-        midway()
+        if midway is not None:
+            midway()
         rest = [output.read() for output in outputs]
         assert [process.wait(DEADLINE) for process in started] == [0] * 5
         return [int(line) for text in [first, *rest] for line in text.split()]
@@ -122,7 +130,7 @@ def one_run(engine: Engine, ids: list[int]) -> None:
 
 
 @EVERY_WAY
-def test_with_redis(database: Settings, engine: Engine, starts: Any, valkey: Valkey) -> None:
+def test_with_redis(database: Settings, engine: Engine, starts: Any, valkey: Valkey, patient: None) -> None:
     one_run(engine, starts(with_redis(database, valkey)))
     with valkey.client() as client:
         assert int(client.info("commandstats")["cmdstat_eval"]["calls"]) >= 1
@@ -146,7 +154,7 @@ def test_with_redis_flushed_midway(database: Settings, engine: Engine, starts: A
 
 
 @IN_ONE_PROCESS
-def test_with_redis_full(database: Settings, engine: Engine, starts: Any, valkey: Valkey) -> None:
+def test_with_redis_full(database: Settings, engine: Engine, starts: Any, valkey: Valkey, patient: None) -> None:
     with valkey.client() as client:
         client.config_set("maxmemory", "1")
         one_run(engine, starts(with_redis(database, valkey)))
@@ -162,7 +170,7 @@ def test_with_nodes_down(database: Settings, engine: Engine, starts: Any, valkey
     one_run(engine, starts(with_redis(database, *nodes)))
 
 
-def test_two_nodes_of_three_still_queue_the_duplicates(database: Settings, valkeys: Valkeys) -> None:
+def test_two_nodes_of_three_still_queue_the_duplicates(database: Settings, valkeys: Valkeys, patient: None) -> None:
     nodes = valkeys(3)
     nodes[1].stop()
     threads(with_redis(database, *nodes))
@@ -177,13 +185,13 @@ def test_one_node_of_three_is_no_quorum_and_nothing_waits_for_it(database: Setti
     nodes[2].freeze()
     with Client(with_redis(database, *nodes)) as client:
         client.enqueue(apps.noop.options(key="first"))  # finds out
-        assert took(client, 20) < 20 * 0.06
+        assert took(client, FEW) < UNASKED
 
 
-def took(client: Client, starts: int) -> float:
+def took(client: Client, starts: int, which: str = "") -> float:
     begun = time.monotonic()
     for n in range(starts):
-        client.enqueue(apps.noop.options(key=f"k{n}"))
+        client.enqueue(apps.noop.options(key=f"{which}{n}"))
     return time.monotonic() - begun
 
 
@@ -201,55 +209,64 @@ def test_a_start_in_an_own_transaction_is_not_guarded(database: Settings, engine
         assert "cmdstat_set" not in direct.info("commandstats")
 
 
+class Hours:
+    """A clock for a breaker, which stands still until it is moved on."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def past_the_rest(self) -> None:
+        """To where an open breaker asks again."""
+        self.now += breaker.OPEN + 1
+
+
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(breaker, "OPEN", 1.5)
+def hours(valkey: Valkey) -> Hours:
+    clock = Hours()
+    breaker._breakers[valkey.url] = breaker.Breaker("a node", clock)
+    return clock
 
 
 def test_a_hung_redis_costs_one_time_out_each_time_the_breaker_closes(
-    database: Settings, valkey: Valkey, quick: None
+    database: Settings, valkey: Valkey, hours: Hours
 ) -> None:
-    with Client(with_redis(database, valkey)) as client:
+    with Client(with_redis(database, valkey)) as client, valkey.client() as direct:
         client.enqueue(apps.noop.options(key="warm"))
         valkey.freeze()
-        costs = []
-        end = time.monotonic() + 2 * (breaker.OPEN + node.TIMEOUT)
-        while time.monotonic() < end:
-            begun = time.monotonic()
-            client.enqueue(apps.noop.options(key=f"k{begun}"))
-            costs.append(time.monotonic() - begun)
-        slow = [cost for cost in costs if cost > 0.3]
-        assert len(slow) == 2
-        assert max(slow) < node.TIMEOUT + 0.2
-        assert len(costs) > 100
-        assert sorted(costs)[len(costs) // 2] < 0.06
+        for turn in range(3):
+            assert took(client, 1, f"{turn} waits") > 0.9 * node.TIMEOUT
+            assert took(client, FEW, f"{turn} does not") < UNASKED
+            hours.past_the_rest()
         valkey.thaw()
-        time.sleep(breaker.OPEN)
-        took(client, 1)
-        with valkey.client() as direct:
-            before = int(direct.info("commandstats")["cmdstat_set"]["calls"])
-            took(client, 5)
-            assert int(direct.info("commandstats")["cmdstat_set"]["calls"]) == before + 5
+        while breaker.breaker_of(valkey.url)._open_until is not None:  # more than once on a busy machine
+            hours.past_the_rest()
+            client.enqueue(apps.noop.options(key=f"again {hours.now}"))
+        before = int(direct.info("commandstats")["cmdstat_set"]["calls"])
+        took(client, 5)
+        assert int(direct.info("commandstats")["cmdstat_set"]["calls"]) > before
 
 
-async def test_a_hung_redis_costs_no_more_in_async_code(database: Settings, valkey: Valkey, quick: None) -> None:
+async def test_a_hung_redis_costs_no_more_in_async_code(database: Settings, valkey: Valkey, hours: Hours) -> None:
     async with AsyncClient(with_redis(database, valkey)) as client:
         await client.enqueue(apps.noop.options(key="warm"))
         valkey.freeze()
         begun = time.monotonic()
-        await asyncio.gather(*(client.enqueue(apps.noop.options(key=f"a{n}")) for n in range(30)))
-        assert time.monotonic() - begun < node.TIMEOUT + 0.5  # all of them together
+        await asyncio.gather(*(client.enqueue(apps.noop.options(key=f"a{n}")) for n in range(FEW)))
+        assert 0.9 * node.TIMEOUT < time.monotonic() - begun < UNASKED  # all of them together
         begun = time.monotonic()
-        for n in range(20):
+        for n in range(FEW):
             await client.enqueue(apps.noop.options(key=f"b{n}"))
-        assert time.monotonic() - begun < 20 * 0.06
+        assert time.monotonic() - begun < UNASKED
 
 
 def test_a_redis_that_is_down_costs_nearly_nothing(database: Settings, valkey: Valkey) -> None:
     valkey.stop()
     with Client(with_redis(database, valkey)) as client:
         client.enqueue(apps.noop)  # opens a connection to the database
-        assert took(client, 20) < 20 * 0.06
+        assert took(client, FEW) < UNASKED
 
 
 def test_a_wrong_password_is_no_error_of_the_start(database: Settings, engine: Engine, valkey: Valkey) -> None:

@@ -123,12 +123,6 @@ def test_patience_has_an_end() -> None:
     assert 4 < len(asked) < 40
 
 
-@pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A node that is slow because the machine is busy is waited for."""
-    monkeypatch.setattr("pgflow.redis.breaker.SUSPICIOUS", 60.0)
-
-
 def guarded(*servers: Valkey) -> Settings:
     return Settings(redis_url=[server.url for server in servers], schema_name="shop")
 

@@ -41,7 +41,7 @@ async def test_a_user_of_the_guide_may_lock_publish_and_listen(url: str, valkey:
     heard: list[bytes] = []
     listening = asyncio.create_task(Listener([url], "pgflow:events:x", heard.append).run())
     publisher = Publisher([url])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await publisher.listeners("pgflow:events:x"):
             await asyncio.sleep(0.01)
         assert await publisher.publish("pgflow:events:x", b"news") == 1

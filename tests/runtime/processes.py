@@ -71,7 +71,7 @@ def worker(settings: Settings, *options: str, **environment: str) -> Iterator[Wo
         process.stop()
 
 
-def until(condition: Callable[[], Any], seconds: float = 30.0, every: float = 0.02) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 60.0, every: float = 0.02) -> Any:
     """Wait until the condition is truthy, and return what it gave; fail after `seconds`."""
     end = time.monotonic() + seconds
     while True:

@@ -106,11 +106,11 @@ async def test_a_deaf_worker_notices_polls_fast_and_hears_again(
         async def heard(wanted: bool) -> None:
             await eventually(lambda: fetcher.heard is wanted)
 
-        await asyncio.wait_for(heard(False), 20)
+        await asyncio.wait_for(heard(False), 60)
         assert await client.result(await client.enqueue(apps.add, 1, 2), timeout=10) == 3, "polling is the truth"
         fetcher.channel = real
         await fetcher.link.close()
-        await asyncio.wait_for(heard(True), 20)
+        await asyncio.wait_for(heard(True), 60)
 
 
 async def test_a_claim_connection_that_is_cut_comes_back(workers: Workers, client: AsyncClient, engine: Engine) -> None:

@@ -139,7 +139,7 @@ async def test_an_executor_pulses_often_while_it_runs_something_and_seldom_else(
         await eventually(lambda: executor.runner.in_hand)
         pulsing = asyncio.create_task(executing._pulse(line, executor))
         often = 0
-        while (pulse := await asyncio.wait_for(supervisor.hear(), 5)) and pulse["running"]:
+        while (pulse := await asyncio.wait_for(supervisor.hear(), 60)) and pulse["running"]:
             often += 1
         assert often > 5
         seldom = 0

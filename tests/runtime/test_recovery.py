@@ -140,7 +140,7 @@ def test_a_killed_executors_tasks_run_again_at_once(database: Settings, engine: 
         os.kill(process.executors()[0], signal.SIGKILL)
         until(lambda: engine.query("select 1 from pgflow.lease where attempt = 2"), every=0.01)
         took = time.monotonic() - begun
-    assert took < 10, "far sooner than the lease of 30 s"
+    assert took < 20, "far sooner than the lease of 30 s"
     assert engine.events(task)[:3] == ["task.started", "lease.expired", "task.started"]
 
 

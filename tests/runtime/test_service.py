@@ -46,14 +46,14 @@ async def test_a_feed_to_which_nobody_listens_rests_although_its_connection_was_
         assert descriptor is not None
         asyncio.get_running_loop().add_reader(descriptor, told.set)
         engine.query("select pg_notify(%s, '')", feed._tail._channel)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await told.wait()
         asyncio.get_running_loop().remove_reader(descriptor)
         resting = asyncio.create_task(feed.rest(60.0))
         await asyncio.wait({resting}, timeout=0.2)
         assert not resting.done()
         feed.wake()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await resting
     finally:
         await feed.stop()

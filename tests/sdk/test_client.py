@@ -284,7 +284,7 @@ def test_waiting_gives_up_when_told_to_and_the_task_goes_on(sync_client: Client)
     begun = time.monotonic()
     with pytest.raises(ResultTimeout, match="goes on"):
         sync_client.result(handle, timeout=0.2)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30
     assert sync_client.show(handle.id)["state"] == "queued"
 
 

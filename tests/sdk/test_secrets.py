@@ -416,7 +416,7 @@ def test_a_database_that_hangs_is_not_waited_for_long(
         vault.secret("API_TOKEN")
     with pytest.raises(DatabaseUnavailable, match="just now"):
         vault.secret("API_TOKEN")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
     hang.set()
     vault._connection = None
 

@@ -81,7 +81,7 @@ class Reader:
     async def end(self) -> bytes:
         """Wait for the end. Returns what came last."""
         assert self.task is not None
-        await asyncio.wait_for(self.task, 20)
+        await asyncio.wait_for(self.task, 60)
         self.writer.close()
         return bytes(self.came[-200:])
 

@@ -86,7 +86,7 @@ async def test_what_makes_no_sense_is_answered_and_harms_nobody(
 
 async def closed(talk: Talk) -> int:
     """Wait for the end. Returns its code."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         try:
             while True:
                 await talk.ws.receive_text()
@@ -124,7 +124,7 @@ async def test_it_says_how_far_it_is_and_ends_when_it_has_lasted_or_is_no_longer
         await talk.say(op="subscribe", id="a", type="signal.*")
         begun = (await talk.hear("subscribed"))["cursor"]
         write(engine.connection, root)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (await talk.hear("beat"))["cursors"].get("a", begun) == begun:
                 pass
         engine.query("update pgflow.token set revoked_at = now() where name = %s returning 1", token[4:24].strip("-_"))

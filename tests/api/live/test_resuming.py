@@ -68,7 +68,7 @@ async def test_a_late_commit_is_skipped_by_nobody_who_comes_back(
     assert seen == paged == [], "the oldest has not ended"
     c.execute("commit")
     expected = [*fourth, *first, *second, *alone]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(seen) < len(expected) or len(paged) < len(expected):
             await look()
     await look()
@@ -137,7 +137,7 @@ async def test_no_gap_and_no_double_whoever_comes_back_when(
         await joined
         crowd.committed.add(write(engine.connection, root)[0])
         last.set_result(max(crowd.committed))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             for came in await asyncio.gather(*seen):
                 assert sorted(came) == sorted(crowd.committed)
     if feed and publishing:

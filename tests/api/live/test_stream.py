@@ -41,7 +41,7 @@ async def pages(api: Api, **query: Any) -> list[dict[str, Any]]:
 
 async def settled(api: Api) -> None:
     """Wait until what was written is final."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             answer = await api.get("/api/v1/events", params={"after": "0-0"})
             assert answer.status_code == 200, answer.text
@@ -120,7 +120,7 @@ async def test_filters_choose_and_the_cursor_moves_on_past_what_did_not_fit(
         }  # fmt: skip
         assert {event["run"] for event in await ends.take(2)} == {str(mail), str(post)}
         assert [event["type"] for event in await one.take(2)] == ["task.started", "task.completed"]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while none.place == begun or "beat" not in none.said:
                 await asyncio.sleep(0.02)
         for answer in (mails, ends, one, none):
@@ -218,7 +218,7 @@ async def test_who_takes_nothing_at_all_is_cut(
     async with watching(api, pipe=pipe), watching(api) as other:
         pipe.room.clear()
         pipe.pending = 1000
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not pipe.closed:
                 await asyncio.sleep(0.02)
         written = write(engine.connection, root)

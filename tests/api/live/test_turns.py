@@ -57,7 +57,7 @@ async def writing(count: int, log: list[int]) -> AsyncIterator[list[Writer]]:
 
 async def quiet(writers: list[Writer]) -> None:
     """Wait until nobody waits for a turn."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not all(one.place.quiet for one in writers):
             await asyncio.sleep(0.001)
 
@@ -139,7 +139,7 @@ async def test_who_is_gone_when_it_is_their_turn_holds_up_nobody() -> None:
     gone.ring()
     there.ring()
     waiting.cancel()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await there.turn()
     await line.close()
 
@@ -152,5 +152,5 @@ async def test_at_the_end_nobody_is_left_waiting() -> None:
     for one in places:
         one.ring()
     await line.close()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await asyncio.gather(*waiting)
