@@ -6,6 +6,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import orjson
+
+from pgflow.codec import error_json
 from pgflow.engine.enqueue import Request
 from pgflow.errors import TaskCancelled, TaskFailed
 from pgflow.model import State
@@ -62,6 +65,19 @@ def beside(made: Iterable[Operation], concurrency: int | None) -> Operation:
             due = min((wait.due for wait in waits if wait.due is not None), default=None)
             yield Wait(min(arrivals, 1) if todo else arrivals, due)
     return results
+
+
+def state_of(error: Exception) -> State:
+    """The state of what ended with this."""
+    return State.CANCELLED if isinstance(error, TaskCancelled) else State.FAILED
+
+
+def detail(error: Exception) -> dict[str, Any]:
+    """What definitions may read of an error: `type` and `message`, those of the task if it is one's that failed."""
+    stored = getattr(error, "error", None)
+    if not isinstance(stored, dict):
+        stored = orjson.loads(error_json(error))
+    return {"type": stored.get("type"), "message": stored.get("message")}
 
 
 def _advance(number: int, operation: Operation, results: list[Any], blocked: dict[int, tuple[Operation, Wait]]) -> None:

@@ -9,8 +9,9 @@ from pydantic import Field, model_validator
 
 from pgflow.errors import ArgumentError, PgflowError, TaskFailed
 from pgflow.graph.document import Name, Problem
+from pgflow.model import State
 from pgflow.nodes.base import Config, Flow, Scene, wanted
-from pgflow.nodes.children import beside, child
+from pgflow.nodes.children import beside, child, detail, state_of
 from pgflow.sdk.operations import Operation
 
 MOST = 50_000
@@ -27,8 +28,10 @@ class MapConfig(Config):
         description="Its arguments by name, with ${item} and ${index}; the element as `item` unless given.",
     )
     concurrency: int | None = Field(default=None, ge=1, description="How many at once; all unless given.")
-    on_failure: Literal["fail", "keep", "drop"] = Field(
-        default="fail", description="Of one that fails: fail the node, keep null in its place, or drop it."
+    on_failure: Literal["fail", "keep", "drop", "report"] = Field(
+        default="fail",
+        description="Of one that fails: fail the node, keep null in its place, or drop it. `report` gives `state`, "
+        "`output` and `error` of each element, as a node has them.",
     )
 
     @model_validator(mode="after")
@@ -79,10 +82,12 @@ class Map(Flow[MapConfig]):
             raise TaskFailed(
                 getattr(error, "task_id", 0),
                 {
-                    "type": getattr(error, "error", {}).get("type", type(error).__name__),
+                    "type": detail(error)["type"],
                     "message": f"{len(errors):,} of {len(results):,} failed; the first is element {index}: {said}",
                 },
             )
+        if config.on_failure == "report":
+            return [_became(result) for result in results]
         if config.on_failure == "drop":
             return [result for result in results if not isinstance(result, Exception)]
         return [None if isinstance(result, Exception) else result for result in results]
@@ -93,3 +98,9 @@ class Map(Flow[MapConfig]):
         done = scene.replay.history.child(key) is not None
         input = {} if done else scene.render(config.input, item=item, index=index)
         return (yield from child(scene, key, config.task or config.workflow or "", input))
+
+
+def _became(result: Any) -> dict[str, Any]:
+    if isinstance(result, Exception):
+        return {"state": state_of(result).value, "output": None, "error": detail(result)}
+    return {"state": State.COMPLETED.value, "output": result, "error": None}

@@ -27,7 +27,7 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
-from pgflow.codec import encode, error_json
+from pgflow.codec import encode
 from pgflow.db.call import Call
 from pgflow.engine.enqueue import Request, Spec
 from pgflow.errors import ArgumentError, Fatal, PgflowError, TaskCancelled, WorkflowError
@@ -35,7 +35,7 @@ from pgflow.expression import Expression, Template
 from pgflow.graph import Definition, Edge, Fates, Node, OnFailure
 from pgflow.model import EventType, Priority, State
 from pgflow.nodes.base import Config, Flow, NodeType, Scene, Work
-from pgflow.nodes.children import child
+from pgflow.nodes.children import child, detail, state_of
 from pgflow.nodes.secrets import named
 from pgflow.sdk.driving import Group
 from pgflow.sdk.graph_forking import DROPPED, PASSED, STOPPED, kept_of
@@ -260,7 +260,7 @@ class GraphRun(Group):
         """Whether the run stops because this node failed."""
         if self._definition.on_failure is not OnFailure.STOP:
             return False
-        self._nodes[name] = {"state": State.FAILED.value, "output": None, "error": _detail(error)}
+        self._nodes[name] = {"state": State.FAILED.value, "output": None, "error": detail(error)}
         cancelled = isinstance(error, TaskCancelled)
         return cancelled or not any(e.on_state == "failed" and self._takes(e) for e in self._targets.get(name, ()))
 
@@ -274,8 +274,8 @@ class GraphRun(Group):
             state, output = State.COMPLETED, self.results[number]
             self._nodes[name] = {"state": state.value, "output": output}
         else:
-            state = State.CANCELLED if isinstance(error, TaskCancelled) else State.FAILED
-            self._nodes[name] = {"state": state.value, "output": None, "error": _detail(error)}
+            state = state_of(error)
+            self._nodes[name] = {"state": state.value, "output": None, "error": detail(error)}
         begin, skipped = self._fates.end(name, state, self._takes)
         if state is State.CANCELLED and not self._replay.history.cancelling:
             self._fates.unhandled.append(name)
@@ -388,11 +388,3 @@ class GraphRun(Group):
 def problems(error: ValidationError) -> str:
     """What is wrong with a config, for a person."""
     return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-
-
-def _detail(error: Exception) -> dict[str, Any]:
-    stored = getattr(error, "error", None)
-    if isinstance(stored, dict):
-        return {"type": stored.get("type"), "message": stored.get("message")}
-    found = orjson.loads(error_json(error))
-    return {"type": found["type"], "message": found["message"]}

@@ -176,7 +176,7 @@ class _Drawing:
             return {"over": "${input.number}", "task": "act", "input": {"fails": "${item}"}}, Does((inf,))
         over = [self._fails() for _ in range(self._chance.randint(0, 5))]
         config = {"over": over, "task": "act", "input": {"fails": "${item}", "value": "${index}"}}
-        config["on_failure"] = self._chance.choice(["fail", "keep", "drop"])
+        config["on_failure"] = self._chance.choice(["fail", "keep", "drop", "report"])
         if self._chance.random() < 0.5:
             config["concurrency"] = self._chance.randint(1, 3)
         return config, Does(tuple(over))

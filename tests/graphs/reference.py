@@ -95,4 +95,4 @@ class Reference:
         good = [fails < (node.retry.max_attempts if node.retry else 1) for fails in does.fails]
         if does.cancelled:
             return "cancelled"
-        return "completed" if all(good) or node.config.get("on_failure") in ("keep", "drop") else "failed"
+        return "completed" if all(good) or node.config.get("on_failure") in ("keep", "drop", "report") else "failed"

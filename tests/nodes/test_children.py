@@ -82,6 +82,33 @@ async def test_a_map_of_which_some_fail(graphs: Make, policy: str, given: Any) -
     assert await graphs(app()).one({"type": "map", "config": config}) == given
 
 
+async def test_a_map_that_reports_tells_of_each_what_became_of_it(graphs: Make) -> None:
+    def odd(item: int) -> dict[str, Any]:
+        return {"state": "failed", "output": None, "error": {"type": "ValueError", "message": f"{item} is odd"}}
+
+    made = graphs(app())
+    document = {
+        "nodes": {
+            "many": {"type": "map", "config": {"over": [0, 1, 2, 3], "task": "odd", "on_failure": "report"}},
+            "told": {
+                "type": "transform",
+                "config": {"value": "${nodes.many.output.filter(r, r.state == 'failed').map(r, r.error.message)}"},
+            },
+        },
+        "edges": [{"from": "many", "to": "told"}],
+        "output": {"all": "${nodes.many.output}", "bad": "${nodes.told.output}"},
+    }
+    assert await made.run(document) == {
+        "all": [
+            {"state": "completed", "output": 0, "error": None},
+            odd(1),
+            {"state": "completed", "output": 2, "error": None},
+            odd(3),
+        ],
+        "bad": ["1 is odd", "3 is odd"],
+    }
+
+
 async def test_a_map_says_how_many_failed(graphs: Make) -> None:
     with pytest.raises(TaskFailed, match=r"2 of 4 failed; the first is element 1.*1 is odd"):
         await graphs(app()).one({"type": "map", "config": {"over": [0, 1, 2, 3], "task": "odd"}})
