@@ -38,6 +38,16 @@ def configure(format: str = "auto", level: str = "info") -> None:
     )
 
 
+def tell(level: int, what: str, *, exc_info: bool = False, **details: str) -> None:
+    """Log what happens in code that runs in processes of the user's as well. Unlike a worker, such a process may not
+    have set up structlog, which would then print to its output: it is told through the standard library's logging."""
+    if structlog.is_configured():
+        structlog.get_logger("pgflow").log(level, what, exc_info=exc_info, **details)
+    else:
+        shown = "".join(f" {name}={value!r}" for name, value in details.items())
+        logging.getLogger("pgflow").log(level, "%s%s", what, redaction.redact(shown), exc_info=exc_info)
+
+
 def _without_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     return cast(MutableMapping[str, Any], redaction.redacted(event)) if redaction.known else event
 

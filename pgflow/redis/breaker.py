@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-import structlog
+from pgflow import logs
 
 OPEN = 10.0
 """Seconds for which a node that failed is not asked."""
@@ -64,7 +64,7 @@ class Breaker:
             self._waiting_since = self._clock()
             was_open, self._open_until = self._open_until is not None, None
         if was_open:
-            _tell(logging.INFO, "redis is back", node=self._name)
+            logs.tell(logging.INFO, "redis is back", node=self._name)
 
     def failed(self, error: BaseException) -> None:
         """It was not, or with an error."""
@@ -73,21 +73,12 @@ class Breaker:
             was_open, self._open_until = self._open_until is not None, self._clock() + OPEN
         if not was_open:
             reason = str(error) or type(error).__name__
-            _tell(logging.WARNING, "redis trouble; going on without it", node=self._name, error=reason)
+            logs.tell(logging.WARNING, "redis trouble; going on without it", node=self._name, error=reason)
 
     def gave_up(self) -> None:
         """Whoever asked did not wait for the answer."""
         with self._lock:
             self._asked -= 1
-
-
-def _tell(level: int, what: str, **details: str) -> None:
-    """Log it. Unlike a worker, a process of the user's has not set up structlog, which would print to its output."""
-    if structlog.is_configured():
-        structlog.get_logger("pgflow").log(level, what, **details)
-    else:
-        shown = " ".join(f"{name}={value!r}" for name, value in details.items())
-        logging.getLogger("pgflow").log(level, "%s %s", what, shown)
 
 
 _breakers: dict[str, Breaker] = {}

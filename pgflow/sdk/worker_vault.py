@@ -8,6 +8,7 @@ and the thread is left alone for a while.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,16 +16,14 @@ from time import monotonic as clock
 from typing import Any
 
 import psycopg
-import structlog
 
+from pgflow import logs
 from pgflow.config import Settings
 from pgflow.db import connect
 from pgflow.db.call import Session
 from pgflow.engine import secrets
 from pgflow.errors import DatabaseUnavailable, PgflowError
 from pgflow.sdk.secret import FRESH, Shelf, given, leave
-
-log = structlog.get_logger("pgflow")
 
 EARLY = 15.0
 """Seconds after which a secret is looked at again while it is still good."""
@@ -108,7 +107,7 @@ class WorkerVault:
 
     def _failed(self, why: str) -> None:
         self._failed_at = clock()
-        log.warning("secrets cannot be read; those that were read before are used", error=why)
+        logs.tell(logging.WARNING, "secrets cannot be read; those that were read before are used", error=why)
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None

@@ -18,14 +18,14 @@ Failure handling: an outage of the database is waited out; Redis is never waited
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
-import structlog
-
+from pgflow import logs
 from pgflow.config import Settings
 from pgflow.db.call import Call
 from pgflow.db.failures import is_conflict, is_outage
@@ -36,7 +36,6 @@ from pgflow.sdk.live.batch import Batch, channel, decode
 from pgflow.sdk.live.subscription import Subscription
 from pgflow.sdk.live.tail import PAGE, Tail
 
-log = structlog.get_logger("pgflow")
 T = TypeVar("T")
 
 SILENCE = 2.5
@@ -160,8 +159,10 @@ class Events:
                         raise
                     failures += 1
                     await asyncio.sleep(min(1.0, 0.05 * 2.0 ** min(failures, 6)) * random.uniform(0.5, 1.0))
-        except Exception:
-            log.exception("events cannot be followed; everybody who watches has to subscribe again")
+        except Exception:  # noqa: BLE001 (whatever it is, the watchers have to know)
+            logs.tell(
+                logging.ERROR, "events cannot be followed; everybody who watches has to subscribe again", exc_info=True
+            )
             for watcher in list(self._watchers):
                 watcher.close()
         finally:

@@ -20,6 +20,7 @@ cookie or an authorization.
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,9 +29,8 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import orjson
-import structlog
 
-from pgflow import redaction
+from pgflow import logs, redaction
 from pgflow.codec import encode
 from pgflow.config import Settings
 from pgflow.engine import triggers as engine
@@ -42,8 +42,6 @@ from pgflow.sdk.secret import from_environment, keyring
 from pgflow.sdk.verbs import Steps
 from pgflow.sealing import Keyring
 from pgflow.signature import Scheme, SignatureError, verify
-
-log = structlog.get_logger("pgflow")
 
 TASK = "pgflow.webhook"
 QUEUE = "pgflow"
@@ -154,7 +152,7 @@ def revealed(names: Sequence[str], stored: Sequence[Stored], settings: Settings)
                 ring = ring or keyring(settings)
                 value = ring.open(sealed[name], settings.schema_name, name)
             except (SealBroken, ConfigError) as error:
-                log.warning("a webhook's secret cannot be opened", secret=name, error=error.message)
+                logs.tell(logging.WARNING, "a webhook's secret cannot be opened", secret=name, error=error.message)
         if value is not None:
             redaction.reveal(name, value)
             values[name] = value
