@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -34,6 +35,10 @@ pytest_plugins: list[str] = [
 # Images of containers set this to stay small. Here each of some hundred processes would compile the package anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# A shell starts what runs in its background deaf to this, and processes hand it on; some tests interrupt theirs.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 URL = "PGFLOW_TEST_DATABASE_URL"
 WHY_NOT = "PGFLOW_TEST_DATABASE_ERROR"

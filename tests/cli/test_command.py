@@ -96,9 +96,12 @@ def test_an_interrupt_while_waiting_leaves_the_run_alone(database: Settings) -> 
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as running:
         assert running.stderr is not None
-        assert "no worker is running" in running.stderr.readline()
-        running.send_signal(signal.SIGINT)
-        assert running.wait(timeout=20) == 130
+        try:
+            assert "no worker is running" in running.stderr.readline()
+            running.send_signal(signal.SIGINT)
+            assert running.wait(timeout=60) == 130
+        finally:
+            running.kill()
         assert running.stderr.read().strip() == "interrupted"
     assert '"state":"queued"' in shell("run", "list", "--json", url=database.require_url()).stdout
 
