@@ -10,6 +10,8 @@ from pgflow.errors import ArgumentError
 
 LONGEST = 36_525 * 86_400.0
 """A hundred years, in seconds."""
+YEARS = range(2, 9_999)
+"""Of instants that can be waited for. Those at the ends of the calendar cannot be told in every time zone."""
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
 _NUMBER = r"([0-9]+(?:\.[0-9]+)?)"

@@ -7,9 +7,10 @@ body says comes before these.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from pgflow.api.models import Fault, Id, Instant, Key, Model, Name, QueueName, Seconds, Text
 from pgflow.api.plain import PlainNames
@@ -17,6 +18,7 @@ from pgflow.api.problems import ProblemError
 from pgflow.api.targets import PriorityWord, Tag
 from pgflow.backoff import MOST_ATTEMPTS, Backoff, RetryPolicy
 from pgflow.codec import encode
+from pgflow.duration import YEARS
 from pgflow.engine import definitions
 from pgflow.engine.definitions import Published
 from pgflow.engine.enqueue import Request, Spec
@@ -48,6 +50,12 @@ class Retry(Model):
         return RetryPolicy(**dict(self))
 
 
+def _reached(at: datetime) -> datetime:
+    if at.year not in YEARS:
+        raise ValueError(f"the year {at.year} is out of reach: {YEARS[0]} to {YEARS[-1]} can be waited for")
+    return at
+
+
 class StartOptions(Model):
     """How a run is started."""
 
@@ -56,7 +64,9 @@ class StartOptions(Model):
     queue: QueueName | None = Field(default=None, description="The workflow's or task's own unless given.")
     priority: PriorityWord | None = None
     delay: Seconds | None = Field(default=None, description="Seconds, or as in `1h30m`: start no sooner.")
-    at: Instant | None = Field(default=None, description="Start no sooner than this.")
+    at: Annotated[Instant, AfterValidator(_reached)] | None = Field(
+        default=None, description="Start no sooner than this, in the years 2 to 9998."
+    )
     tags: dict[Tag, Text] | None = Field(default=None, max_length=50, description="Words to find the run by.")
     hold: Seconds | None = Field(
         default=None, description="For how long the key stays taken; until the run has ended unless given."

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from pgflow.cron.error import CronError
 from pgflow.cron.zones import zone
+from pgflow.duration import YEARS
 
 TICK = timedelta(microseconds=1)
 
@@ -158,6 +159,6 @@ def utc(instant: datetime) -> datetime:
     """
     if instant.tzinfo is None:
         raise CronError(f"{instant} has no time zone", hint="pass an aware datetime, such as datetime.now(UTC)")
-    if not 2 <= instant.year <= 9998:
+    if instant.year not in YEARS:
         raise CronError(f"the year {instant.year} is out of reach", hint="2 to 9998 can be searched")
     return instant.astimezone(UTC)

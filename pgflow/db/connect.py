@@ -26,6 +26,9 @@ PLANNER = {
     "jit": "off",
     "plan_cache_mode": "force_generic_plan",
 }
+# Instants come back in UTC wherever the server stands: in another zone those at the ends of the calendar cannot be
+# read, and JSON has offsets with seconds for those before there were time zones.
+_ZONE = {"TimeZone": "UTC"}
 # A peer that vanished without a word is noticed within seconds, on both ends.
 _KEEPALIVE = {
     "connect_timeout": 10,
@@ -40,7 +43,8 @@ _SERVER_KEEPALIVE = {"tcp_keepalives_idle": "2", "tcp_keepalives_interval": "1",
 def _options(settings: Settings, direct: bool, extra: dict[str, str]) -> str:
     if settings.pooled and not direct:
         return ""  # poolers refuse start-up options: there the role or database carries them (see doctor)
-    return " ".join(f"-c {name}={value}" for name, value in {**PLANNER, **_SERVER_KEEPALIVE, **extra}.items())
+    given = {**PLANNER, **_ZONE, **_SERVER_KEEPALIVE, **extra}
+    return " ".join(f"-c {name}={value}" for name, value in given.items())
 
 
 def _prepare_threshold(settings: Settings, direct: bool) -> int | None:
@@ -100,8 +104,9 @@ def open_sync(
 
 def _dead(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> bool:
     """Whether a resting connection has something to say: nearly always that it was closed. Costs no round trip."""
-    readable, _, _ = select.select([connection.fileno()], [], [], 0)
-    return bool(readable)
+    look = select.poll()  # unlike select.select() it takes any descriptor, also in a process that has thousands
+    look.register(connection.fileno(), select.POLLIN)
+    return bool(look.poll(0))
 
 
 def _check(connection: psycopg.Connection[Any]) -> None:

@@ -14,10 +14,11 @@ the rest are noted as missed, at most `MOST_NOTED` of them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import structlog
 
 from pgflow import cron
@@ -58,8 +59,23 @@ class Schedules:
         if to_end:
             await _cancel(run, await run(schedules.active(to_end)))
         if decisions:
-            await run(schedules.fire(decisions))
+            await _write(run, decisions)
         return len(decisions)
+
+
+async def _write(run: Run, decisions: Sequence[Decision]) -> None:
+    """Write what was decided. What the database refuses, because of what is in one of them, must neither keep the
+    others from firing nor the leader from leading."""
+    try:
+        await run(schedules.fire(decisions))
+    except psycopg.DataError as error:
+        if len(decisions) > 1:
+            for one in decisions:
+                await _write(run, [one])
+        elif decisions[0].instants or decisions[0].missed:
+            await _write(run, [_put_off(decisions[0].due, error)])
+        else:
+            raise
 
 
 async def _cancel(run: Run, runs: list[int]) -> None:
@@ -92,5 +108,9 @@ def _decide(due: Due) -> Decision:
             due, following, [(at, input_at(due.input, due.name, due.timezone, at)) for at in instants], missed
         )
     except PgflowError as error:  # what was checked when it was made does not hold any more: another tzdata, say
-        log.error("schedule cannot fire; it is looked at again in an hour", schedule=due.name, error=str(error))
-        return Decision(due, due.now + timedelta(hours=1), [], [])
+        return _put_off(due, error)
+
+
+def _put_off(due: Due, error: Exception) -> Decision:
+    log.error("schedule cannot fire; it is looked at again in an hour", schedule=due.name, error=str(error))
+    return Decision(due, due.now + timedelta(hours=1), [], [])

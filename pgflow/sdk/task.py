@@ -57,7 +57,10 @@ def check_timing(
     where: str, *, delay: object = None, at: object = None, hold: object = None, debounce: object = None,
     throttle: object = None,
 ) -> None:  # fmt: skip
-    """Raise a RegistrationError if what says when something is started contradicts itself; None: it is not said."""
+    """Raise a RegistrationError if what says when something is started contradicts itself, or is out of reach; None:
+    it is not said."""
+    if isinstance(at, datetime) and at.year not in duration.YEARS:
+        raise RegistrationError(f"{where}: the year {at.year} is out of reach", hint="2 to 9998 can be waited for")
     if delay is not None and at is not None:
         raise RegistrationError(f"{where}: delay and at exclude each other")
     if debounce is not None and (delay is not None or at is not None or hold is not None):

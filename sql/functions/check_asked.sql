@@ -72,7 +72,8 @@ begin
             when 'timeout' then number > 0 and number <= longest
             when 'hold' then number between 0 and longest
             when 'delay' then number between -longest and longest
-            when 'due_at' then words ~ '^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)? ?(Z|[+-]\d\d(:?\d\d)?)$'
+            when 'due_at' then words ~ '^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)? ?(Z|[+-]\d\d(:?\d\d){0,2})$'
+                               and left(words, 4) between '0002' and '9998'
             when 'id' then number > 0 and number % 1 = 0
             when 'hash' then kind = 'boolean'
             else true
@@ -87,7 +88,7 @@ begin
             when 'queue' then 'letters, digits and _ . : -, at most 100'
             when 'priority' then '0 (critical), 1 (high), 2 (normal) or 3 (low)'
             when 'key' then 'text of 1 to 500 characters'
-            when 'due_at' then 'an instant with a time zone, such as 2030-01-31T12:00:00Z'
+            when 'due_at' then 'an instant with a time zone, of the years 2 to 9998, such as 2030-01-31T12:00:00Z'
             when 'id' then 'one of pgflow.task_id_seq'
             when 'hash' then 'true or false'
             when 'slot' then 'text'

@@ -53,7 +53,8 @@ with asked as materialized (
 )
 select n.schedule_id, n.fire_at, n.state, n.root_id,
        (select pgflow.enqueue(jsonb_agg(s.start || jsonb_build_object(
-                   'id', s.id, 'input', s.input, 'due_at', s.fire_at + make_interval(secs => s.later),
+                   'id', s.id, 'input', s.input,
+                   'due_at', to_jsonb((s.fire_at + make_interval(secs => s.later)) at time zone 'UTC') #>> '{}' || 'Z',
                    'tags', coalesce(s.start -> 'tags', '{}') || jsonb_build_object('schedule', s.name))
                    order by s.fire_at), 'schedule', true)
           from started s having count(*) > 0)

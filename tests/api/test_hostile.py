@@ -41,6 +41,7 @@ BODIES: list[tuple[bytes, str, str]] = [
     (b'{"name": "noop", "delay": -1}', "invalid", "$.delay"),
     (b'{"name": "noop", "delay": "soon"}', "invalid", "$.delay"),
     (b'{"name": "noop", "at": "2030-01-01T00:00:00"}', "invalid", "$.at"),
+    (b'{"name": "noop", "at": "9999-12-31T23:59:59Z"}', "invalid", "$.at"),
     (b'{"name": "noop", "priority": "' + b"x" * 1000 + b'"}', "invalid", "$.priority"),
     (b'{"name": "noop", "nmae": 1}', "invalid", "$.nmae"),
 ]

@@ -478,6 +478,34 @@ def test_it_gives_up_in_the_end_and_is_not_kept_waiting_for_hours() -> None:
         client.cancel(17)
 
 
+ELSEWHERE: Reply = (308, {"Location": "https://u:pw@flows.example.com/?t=1"}, b"")
+MOVED: Reply = (301, {"Location": "/login"}, b"<html>Moved")
+HTML: Reply = (200, {"Content-Type": "text/html"}, b"<html>Hello")
+
+
+@pytest.mark.parametrize(
+    ("reply", "hint"),
+    [
+        (ELSEWHERE, "it sends to https://flows.example.com: give PGFLOW_API_URL as it is there"),
+        (MOVED, "it sends to another path: give PGFLOW_API_URL as it is there"),
+        (HTML, "is PGFLOW_API_URL that of the API?"),
+    ],
+    ids=["elsewhere", "moved", "html"],
+)
+@pytest.mark.parametrize(
+    "verb",
+    [start, cancel, lambda client: client.queues(), lambda client: client.show(17),
+     lambda client: client.signal(17, "paid"), lambda client: client.pause_queue("mail")],
+    ids=["start", "cancel", "queues", "show", "signal", "pause"],
+)  # fmt: skip
+def test_an_answer_of_somebody_else_is_no_success(verb: Callable[[RemoteClient], Any], reply: Reply, hint: str) -> None:
+    with bad() as (told, url), RemoteClient(url, TOKEN, retries=0) as client:
+        told.replies = [reply]
+        with pytest.raises(ApiUnavailable, match="and not as pgflow does") as raised:
+            verb(client)
+        assert raised.value.hint == hint
+
+
 def test_pages_are_put_together_and_gone_on_with() -> None:
     pages = [{"items": [{"id": "9"}, {"id": "8"}], "next": "c8"}, {"items": [{"id": "7"}], "next": None}]
     with bad() as (told, url), RemoteClient(url, TOKEN) as client:

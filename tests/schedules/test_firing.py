@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from pgflow import App, Context
 from pgflow.config import Settings
@@ -81,6 +82,36 @@ async def test_what_code_declares_is_made_when_a_worker_starts_and_paused_when_i
     assert seen == []
     (schedule,) = await engine.client.schedules.list()
     assert schedule.paused_by == "@code"
+
+
+async def test_a_schedule_that_the_database_refuses_keeps_no_other_from_firing(
+    clocked: Settings, pgflow_engine: Engines
+) -> None:
+    app, seen = make_app()
+    engine = pgflow_engine(app)
+    for name in ("before", "bad", "then"):
+        await engine.client.schedules.create(name, app.tasks["report"], every="10m", input={"at": name})
+    named = "update pgflow.schedule set start = start || '{\"name\": \"%s\"}' where name = 'bad' returning 1"
+    rows(clocked, named % "no name!")
+    await engine.advance("50m")
+    assert sorted(seen) == ["before"] * 5 + ["then"] * 5
+    assert await engine.client.schedules.firings("bad") == []
+    rows(clocked, named % "report")
+    await engine.advance("1h")
+    assert seen.count("bad") > 0
+
+
+async def test_a_typing_error_in_a_year_is_one_run_that_is_late(clocked: Settings, pgflow_engine: Engines) -> None:
+    with psycopg.connect(clocked.require_url(), autocommit=True) as connection:
+        name = sql.Identifier(connection.info.dbname)
+        connection.execute(sql.SQL("alter database {} set timezone to 'Europe/Berlin'").format(name))
+    app, seen = make_app()
+    engine = pgflow_engine(app)
+    await engine.client.schedules.create(
+        "typo", app.tasks["report"], at=datetime(26, 5, 1, 9, tzinfo=UTC), input={"at": "typo"}
+    )
+    await engine.advance("1m")
+    assert seen == ["typo"]
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,8 @@ WRONG: list[tuple[object, str]] = [
     ({"name": "n", "delay": 1e30}, "its delay is 1"),
     ({"name": "n", "due_at": "2030-01-01T00:00:00"}, "an instant with a time zone"),
     ({"name": "n", "due_at": "infinity"}, "an instant with a time zone"),
+    ({"name": "n", "due_at": "9999-01-01T00:00:00Z"}, "of the years 2 to 9998"),
+    ({"name": "n", "due_at": "0001-12-31T23:00:00Z"}, "of the years 2 to 9998"),
     ({"name": "n", "id": 0}, "its id is 0"),
     ({"name": "n", "id": 1.5}, "its id is 1.5"),
     ({"name": "n", "hash": 0}, "its hash is 0, not true or false"),
@@ -142,6 +144,17 @@ def test_a_document_that_makes_no_sense_is_refused_with_a_reason(engine: Engine)
             ask(engine, {"name": "noop"}, {"name": "noop", "delay": 1}, document)
         assert refused.value.diag.message_detail == "It is document 3."
     assert engine.query("select count(*) from pgflow.task") == [(0,)]
+
+
+def test_an_instant_may_have_any_offset_that_postgres_writes(engine: Engine) -> None:
+    written = ["2030-01-01T01:00:00+01", "2030-01-01T01:00:00+01:00", "2030-01-01 05:30:00.5+0530"]
+    ask(engine, *({"name": "n", "due_at": text} for text in [*written, "0026-05-01T09:53:28+00:53:28"]))
+    assert engine.query("select due_at from pgflow.task order by id") == [
+        (datetime(2030, 1, 1, tzinfo=UTC),),
+        (datetime(2030, 1, 1, tzinfo=UTC),),
+        (datetime(2030, 1, 1, 0, 0, 0, 500_000, tzinfo=UTC),),
+        (datetime(26, 5, 1, 9, tzinfo=UTC),),
+    ]
 
 
 def test_what_is_no_array_is_refused(engine: Engine) -> None:

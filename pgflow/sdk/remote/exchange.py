@@ -80,8 +80,15 @@ class Answer:
     content: bytes
 
     def json(self) -> Any:
-        """The body."""
-        return orjson.loads(self.content) if self.content else None
+        """The body.
+
+        Raises:
+            ApiUnavailable: it is none of the API's: whoever else may be at that address has answered.
+        """
+        try:
+            return orjson.loads(self.content) if self.content else None
+        except orjson.JSONDecodeError:
+            raise raised(self.status, b"", None) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +120,7 @@ def sent(ask: Ask, retries: int, rng: random.Random) -> Attempting[Answer]:
     while True:
         answer = yield ask
         assert answer is not None
-        if isinstance(answer, Answer) and answer.status < 400:
+        if isinstance(answer, Answer) and 200 <= answer.status < 300:
             return answer
         again = _again(ask, answer)
         if not (again and left):
@@ -122,7 +129,7 @@ def sent(ask: Ask, retries: int, rng: random.Random) -> Attempting[Answer]:
                     f"{ask.method} {ask.path}: {answer.why}",
                     hint=None if ask.safe or answer.unsent else "whether it was done is not known: look first",
                 )  # fmt: skip
-            raise raised(answer.status, answer.content, ask.key)
+            raise raised(answer.status, answer.content, ask.key, answer.headers.get("location"))
         asked = _retry_after(answer)
         yield Rest(pause * rng.uniform(0.5, 1.0) if asked is None else asked)
         pause = min(LONGEST_REST, pause * 2)
