@@ -26,7 +26,7 @@ bench: venv ## measure (ARGS="--help" for what there is)
 	@$(BIN)/python -m bench $(ARGS)
 
 torture: venv ## the long tests that kill what they test
-	@$(BIN)/pytest -m torture $(ARGS)
+	@PGFLOW_TEST_EXPLORE=1 $(BIN)/pytest -m torture $(ARGS)
 
 clean: ## remove all that was built or cached here, the embedded database's data too
 	@scripts/clean

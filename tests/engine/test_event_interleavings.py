@@ -47,7 +47,7 @@ from tests.fixtures.database import url_of
 from tests.testing.stage import Sweeper, completed, nothing_is_misplaced, run_of, waiting
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
-SEED = int(os.environ.get("PGFLOW_TEST_SEED", "20"))
+SEED = int(os.environ.get("PGFLOW_SEED", "20"))
 ORDERS = int(os.environ.get("PGFLOW_TEST_ORDERS", "60"))
 SEARCH: Callable[[Any], Any] = seek
 SEEKER: Step[..., Any] = Step("event", print, None, False)

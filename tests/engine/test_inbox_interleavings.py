@@ -39,7 +39,7 @@ from pgflow.testing.interleaving import (
 from tests.fixtures.database import url_of
 from tests.testing.stage import Sweeper, children_of, claim, completed, nothing_is_misplaced, run_of, waiting
 
-SEED = int(os.environ.get("PGFLOW_TEST_SEED", "20"))
+SEED = int(os.environ.get("PGFLOW_SEED", "20"))
 
 # As a replay does: the history and what has arrived, in one plain statement.
 LOOK = """

@@ -182,7 +182,7 @@ def check_shop(settings: Settings, orders: int) -> None:
 
 
 def seed_from_environment() -> int:
-    return int(os.environ.get("PGFLOW_TEST_SEED", "4"))
+    return int(os.environ.get("PGFLOW_SEED", "4"))
 
 
 @pytest.mark.xdist_group("processes")
