@@ -34,6 +34,7 @@ pytest_plugins: list[str] = [
     "tests.fixtures.workers",
     "tests.fixtures.valkey",
     "tests.fixtures.hooks",
+    "tests.fixtures.typing",
 ]
 
 # Images of containers set this to stay small. Here each of some hundred processes would compile the package anew.

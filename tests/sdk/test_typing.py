@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
-from mypy import api
+
+from tests.fixtures.typing import Mypy
 
 RIGHT = """
 from pgflow import App, RetryPolicy
@@ -56,18 +56,11 @@ WRONG = {
 }
 
 
-def check(tmp_path: Path, text: str) -> str:
-    file = tmp_path / "use.py"
-    file.write_text(text)
-    output, _, _ = api.run(["--strict", "--no-incremental", "--cache-dir", str(tmp_path / "cache"), str(file)])
-    return output
-
-
 @pytest.mark.xdist_group("mypy")
-def test_right_use_passes_and_each_wrong_use_is_found(tmp_path: Path) -> None:
+def test_right_use_passes_and_each_wrong_use_is_found(mypy: Mypy) -> None:
     lines = "\n".join(f"        {line}  # {what}" for what, line in WRONG.items())
     bad = RIGHT + f"\ndef misuse() -> None:\n    with app.client() as client:\n{lines}\n"
-    output = check(tmp_path, bad)
+    output = mypy(bad)
     found = {int(number) for number in re.findall(r"use\.py:(\d+): error", output)}
     first = bad.splitlines().index("def misuse() -> None:") + 3
     wanted = {what: first + place for place, what in enumerate(WRONG)}

@@ -6,9 +6,9 @@ import ast
 from pathlib import Path
 
 import pytest
-from mypy import api
 
 from pgflow import Context, SyncContext
+from tests.fixtures.typing import Mypy
 
 USED = Path(__file__).with_name("every_method.py")
 
@@ -44,15 +44,9 @@ WRONG = {
 }
 
 
-def check(tmp_path: Path, text: str) -> str:
-    file = tmp_path / "use.py"
-    file.write_text(text)
-    output, errors, _ = api.run(["--strict", "--no-error-summary", "--hide-error-context", str(file)])
-    return output + errors
-
-
-def test_every_method_used_rightly_passes(tmp_path: Path) -> None:
-    assert check(tmp_path, USED.read_text()) == ""
+@pytest.mark.xdist_group("mypy")
+def test_every_method_used_rightly_passes(mypy: Mypy) -> None:
+    assert mypy(USED.read_text()) == ""
 
 
 @pytest.mark.parametrize(("name", "context"), [("every", Context), ("every_plainly", SyncContext)])
@@ -71,14 +65,15 @@ def test_the_example_uses_every_method(name: str, context: type) -> None:
     assert used == public | ({"op"} if context is SyncContext else set())
 
 
-def test_every_wrong_use_is_rejected(tmp_path: Path) -> None:
+@pytest.mark.xdist_group("mypy")
+def test_every_wrong_use_is_rejected(mypy: Mypy) -> None:
     text = USED.read_text()
     first = text.count("\n") + 1
     lines = {first + 3 * number + 1: what for number, what in enumerate(WRONG)}
     body = "".join(
         f"async def wrong{number}(ctx: Context) -> None:\n    {WRONG[what]}\n\n" for number, what in enumerate(WRONG)
     )
-    output = check(tmp_path, text + body)
+    output = mypy(text + body)
     rejected = {int(line.split(":")[1]) for line in output.splitlines() if ": error:" in line}
     assert {what for line, what in lines.items() if line not in rejected} == set()
     assert rejected <= set(lines), output
