@@ -38,27 +38,45 @@ def is_conflict(error: BaseException) -> bool:
     return isinstance(cause, pg.DeadlockDetected | pg.SerializationFailure | pg.LockNotAvailable)
 
 
+def is_cancelled(error: BaseException) -> bool:
+    """Whether the database gave up a statement: `statement_timeout`, mostly behind a lock, or `pg_cancel_backend`."""
+    return isinstance(error, pg.QueryCanceled)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the engine's own loops wait and try the same again, for as long as it takes.
+
+    More than what a client tries again: who cancels a user's statement, or lets it run into a time-out, means it.
+    """
+    return is_outage(error) or is_conflict(error) or is_cancelled(error)
+
+
+def first_line(error: BaseException) -> str:
+    """What it says, in a line: of an error without words, its name."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def translate(error: BaseException) -> PgflowError | None:
     """Our error for one of psycopg's, or None when it is not a kind that a person could mend."""
-    first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    said = first_line(error)
     if isinstance(error, _MISSING):
         return SchemaError(
-            f"the database's pgflow schema is missing or older than this version: {first_line}",
+            f"the database's pgflow schema is missing or older than this version: {said}",
             hint="run `pgflow migrate`",
         )
     if isinstance(error, pg.InsufficientPrivilege):
         return PermissionDenied(
-            f"the database role may not do this: {first_line}",
+            f"the database role may not do this: {said}",
             hint="connect as a member of the role pgflow_worker, or as the schema's owner to migrate",
         )
-    if isinstance(error, pg.CheckViolation) and "no partition of relation" in first_line:
+    if isinstance(error, pg.CheckViolation) and "no partition of relation" in said:
         return SchemaError(
-            f"there is no partition for new tasks: {first_line}",
+            f"there is no partition for new tasks: {said}",
             hint="run a worker or `pgflow scheduler`: its leader makes partitions ahead; or `pgflow migrate` now",
         )
     if is_outage(error):
         return DatabaseUnavailable(
-            f"the database cannot be reached: {first_line}", hint="check PGFLOW_DATABASE_URL and that Postgres runs"
+            f"the database cannot be reached: {said}", hint="check PGFLOW_DATABASE_URL and that Postgres runs"
         )
     return None
 

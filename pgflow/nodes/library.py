@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from pgflow.backoff import NO_RETRY
 from pgflow.codec import DEFAULT_PAYLOAD_LIMIT, Signature, encode
 from pgflow.db.call import Call
+from pgflow.db.patience import Patience
 from pgflow.engine import definitions
 from pgflow.errors import WorkflowError
 from pgflow.graph import Definition
@@ -47,7 +48,8 @@ class Whole(Signature):
 
 class Library:
     """What is published in one database. A version never changes, so it is read once; which is the newest, each run
-    asks when it begins, and those that begin at once ask together.
+    asks when it begins, and those that begin at once ask together. Trouble with the database is waited out: a run has
+    no second attempt, and what the engine could not ask is no error of the run.
 
     Args:
         run: asks the engine.
@@ -64,6 +66,7 @@ class Library:
         self._workflows: OrderedDict[str, Workflow[..., Any]] = OrderedDict()
         self._asked: dict[object, asyncio.Task[Any]] = {}
         self._asking: set[asyncio.Task[Any]] = set()
+        self._patience = Patience("definitions")
 
     async def workflow(self, name: str) -> Workflow[..., Any] | None:
         """The workflow of that name, or None if there is no graph of that name. Its runs look up their version."""
@@ -127,7 +130,7 @@ class Library:
             async def ask() -> Any:
                 await asyncio.sleep(0)
                 del self._asked[key]
-                return await self._run(call)
+                return await self._patience.ask(lambda: self._run(call))
 
             self._asked[key] = task = asyncio.create_task(ask(), name="pgflow-definition")
             self._asking.add(task)
@@ -135,7 +138,7 @@ class Library:
         return await asyncio.shield(self._asked[key])
 
     async def _cancel(self, root_id: int, task_id: int) -> None:
-        await self._drive(verbs.cancel_below(root_id, task_id))
+        await self._patience.ask(lambda: self._drive(verbs.cancel_below(root_id, task_id)))
 
 
 def _keep(kept: OrderedDict[Key, Value], key: Key, value: Value) -> Value:

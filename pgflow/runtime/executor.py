@@ -22,6 +22,7 @@ import structlog
 
 from pgflow import __version__, logs
 from pgflow.config import Settings
+from pgflow.db.failures import first_line, is_passing
 from pgflow.engine import workers
 from pgflow.engine.workflows import define
 from pgflow.errors import PgflowError
@@ -181,8 +182,10 @@ async def _serve(line: Line, shared: int) -> None:
             await executor.register()
             await executor.declare()
             break
-        except PgflowError as error:
-            log.warning("cannot register yet", error=str(error).splitlines()[0])
+        except Exception as error:
+            if not (isinstance(error, PgflowError) or is_passing(error)):
+                raise
+            log.warning("cannot register yet", error=first_line(error))
             await asyncio.sleep(1.0)
     line.say(
         "hello",

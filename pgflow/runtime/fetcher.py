@@ -27,6 +27,7 @@ import structlog
 from pgflow.config import Settings
 from pgflow.db.link import Link
 from pgflow.db.listening import listen
+from pgflow.db.patience import Patience
 from pgflow.engine import leases, workers
 from pgflow.errors import PgflowError
 from pgflow.model import Claimed
@@ -84,6 +85,7 @@ class Fetcher(Service):
         self._idle = False
         self._notified = False  # since the last claim was sent
         self._stands_until = 0.0
+        self._inputs = Patience("inputs")
 
     async def _listen(self, connection: psycopg.AsyncConnection[Any]) -> None:
         self._stands_until = 0.0  # who consumed the row meanwhile was not heard
@@ -186,8 +188,10 @@ class Fetcher(Service):
         await self.rest_on(self.link.descriptor() if self._idle else None, seconds, self.wake)
 
     async def fetch_input(self, claimed: Claimed) -> dict[str, Any]:
-        """The input of a task whose input did not travel with the claim."""
-        found = await self._settler.link.run(leases.inputs([(claimed.root_id, claimed.task_id)]))
+        """The input of a task whose input did not travel with the claim. Trouble with the database is waited out: it is
+        no error of the attempt."""
+        asked = leases.inputs([(claimed.root_id, claimed.task_id)])
+        found = await self._inputs.ask(lambda: self._settler.link.run(asked))
         return found[claimed.task_id]
 
     async def stop(self) -> None:

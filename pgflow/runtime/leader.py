@@ -14,7 +14,8 @@ not have seen the row.
 Failure handling: a leader whose process is frozen keeps its connection, and with it the lock; candidates see in the
 server's list of sessions that it says nothing and end that connection. Any error on the connection ends the term; the
 service loop waits the outage out and stands again.
-Housekeeping, which is slow and idempotent, and the feed of events have a service and a connection of their own each.
+Housekeeping, which is slow and idempotent, and the feed of events have a service and a connection of their own each. An
+error there ends no term: it is logged, and the service begun again, because nobody would notice that it is gone.
 """
 
 from __future__ import annotations
@@ -22,15 +23,18 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
 import structlog
 
 from pgflow.config import Settings
+from pgflow.db.failures import first_line
 from pgflow.db.link import Link
 from pgflow.db.listening import listen
 from pgflow.engine import leadership, schedules, workers
+from pgflow.errors import PgflowError
 from pgflow.runtime.admission import Admission
 from pgflow.runtime.ageing import Ageing
 from pgflow.runtime.housekeeping import Housekeeping
@@ -56,6 +60,8 @@ STANDS = 22.0
 """Seconds that its idle row stands; unless it is consumed, it is written anew only when it would not see the next
 tick."""
 SEEN = 15.0
+AGAIN = 15.0
+"""Seconds after which a service beside it that broke is begun again."""
 
 
 class Leader(Service):
@@ -77,7 +83,6 @@ class Leader(Service):
         self._stragglers = Stragglers()
         self._admission = Admission()
         self._ageing = Ageing()
-        self._housekeeping = Housekeeping(settings)
         self._beside: list[asyncio.Task[None]] = []
         self._seq = -1
         self._looks = 0
@@ -95,10 +100,10 @@ class Leader(Service):
         """Stand for election, or do what is due."""
         if self.term is not None and (self.link.opened != self._opened or self.link.descriptor() is None):
             await self._resign("lost its connection")
-        if self.term is None and not await self._elected():
-            return CANDIDACY
-        self._heard = False
         try:
+            if self.term is None and not await self._elected():
+                return CANDIDACY
+            self._heard = False
             rest = await self._lead()
             if self._heard:  # in the middle of a statement, so the socket tells of it no more
                 self._looks = 0
@@ -123,8 +128,27 @@ class Leader(Service):
         self._stragglers.begin()
         self._seq = -1
         self._looks = 0
-        self._beside = [asyncio.create_task(service.run()) for service in (self._housekeeping, *self._feeds())]
+        beside = [lambda: Housekeeping(self._settings), *self._feeds()]
+        self._beside = [asyncio.create_task(self._keep(make), name="pgflow-beside-leader") for make in beside]
         return True
+
+    @staticmethod
+    async def _keep(make: Callable[[], Service]) -> None:
+        """Run a service for as long as we lead, whatever happens to it."""
+        while True:
+            service = make()
+            try:
+                await service.run()
+            except Exception as error:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():  # it broke while it was being ended
+                    raise
+                log.error(
+                    "a duty beside the leader broke; it is begun again", service=service.name, seconds=AGAIN,
+                    error=f"{type(error).__name__}: {first_line(error)}",
+                    exc_info=not isinstance(error, PgflowError),
+                )  # fmt: skip
+            await asyncio.sleep(AGAIN)
 
     async def _resign(self, why: str) -> None:
         if self.term is not None:
@@ -136,12 +160,12 @@ class Leader(Service):
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
 
-    def _feeds(self) -> list[Service]:
+    def _feeds(self) -> list[Callable[[], Service]]:
         if not self._settings.redis_url:
             return []
         from pgflow.runtime.feed import Feed  # who has no Redis does not pay for importing its client
 
-        return [Feed(self._settings)]
+        return [lambda: Feed(self._settings)]
 
     async def _lead(self) -> float:
         run = self.link.run

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from pgflow.db.call import Call
-from pgflow.db.failures import is_conflict, is_outage
+from pgflow.db.failures import is_passing
 from pgflow.db.link import Link
+from pgflow.db.patience import Patience
 
 MAX_ASKED = 200
 
@@ -26,7 +26,7 @@ R = TypeVar("R")
 
 
 class Reader(Generic[A, R]):
-    """Answers questions about tasks in batches. An outage is waited out.
+    """Answers questions about tasks in batches. Trouble with the database that will pass is waited out.
 
     Args:
         link: the connection.
@@ -40,6 +40,7 @@ class Reader(Generic[A, R]):
         self._nothing = nothing
         self._asked: list[tuple[A, asyncio.Future[R]]] = []
         self._reading: asyncio.Task[None] | None = None
+        self._patience = Patience("reader")
 
     async def read(self, asked: A) -> R:
         """The answer."""
@@ -50,22 +51,20 @@ class Reader(Generic[A, R]):
         return await future
 
     async def _read(self) -> None:
-        failures = 0
         while self._asked:
             batch, self._asked = self._asked[:MAX_ASKED], self._asked[MAX_ASKED:]
             try:
                 found = await self._link.run(self._call([asked for asked, _ in batch]))
             except Exception as error:  # noqa: BLE001 (it is handed to whoever asked)
-                if is_outage(error) or is_conflict(error):
-                    failures += 1
+                if is_passing(error):
                     self._asked = batch + self._asked
-                    await asyncio.sleep(min(1.0, 0.05 * 2.0 ** min(failures, 6)) * random.uniform(0.5, 1.0))
+                    await asyncio.sleep(self._patience.rest(error))
                     continue
                 for _, future in batch:
                     if not future.done():
                         future.set_exception(error)
                 continue
-            failures = 0
+            self._patience.over()
             for asked, future in batch:
                 if not future.done():
                     future.set_result(found.get(asked.task_id) or self._nothing())

@@ -228,7 +228,7 @@ class Runner:
         except asyncio.CancelledError as error:
             return self._interrupted(running, handler, error)
         except BaseException as error:  # noqa: BLE001 (whatever a handler raises is its task's outcome)
-            if handler is None:  # the database could not be asked
+            if handler is None:  # what is published under its name cannot be run here
                 return self._not_ours(claimed)
             return judge(error, claimed, policy_of(claimed, handler.task.retry), handler.function)
         finally:

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
-import structlog
-
-from pgflow.db.failures import is_conflict, is_outage
-
-log = structlog.get_logger("pgflow")
+from pgflow.db.patience import Patience
 
 
 class Service(ABC):
     """A duty. Subclasses write `tick()`; tests call it; `run()` is the loop.
 
-    A database outage never ends the loop: it is reported once, waited out with growing rests of at most a second, and
-    reported again when it is over.
+    Trouble with the database that will pass never ends the loop (`pgflow.db.patience`): an outage is reported once,
+    waited out with growing rests of at most a second, and reported again when it is over; a statement that the database
+    cancels is reported each time.
     """
 
     name = "service"
@@ -27,7 +23,7 @@ class Service(ABC):
     def __init__(self) -> None:
         self._woken = asyncio.Event()
         self._stopping = False
-        self._failures = 0
+        self._patience = Patience(self.name)
 
     @abstractmethod
     async def tick(self) -> float:
@@ -72,19 +68,9 @@ class Service(ABC):
             while not self._stopping:
                 try:
                     seconds = await self.tick()
-                    if self._failures:
-                        log.info("database is back", service=self.name)
-                        self._failures = 0
-                except Exception as error:
-                    if not (is_outage(error) or is_conflict(error)):
-                        raise
-                    seconds = self._outage(error)
+                    self._patience.over()
+                except Exception as error:  # noqa: BLE001 (raised again unless it will pass)
+                    seconds = self._patience.rest(error)
                 await self.rest(seconds)
         finally:
             await self.stop()
-
-    def _outage(self, error: Exception) -> float:
-        if not self._failures:
-            log.warning("database trouble; waiting", service=self.name, error=str(error).splitlines()[0])
-        self._failures += 1
-        return min(1.0, 0.05 * 2.0 ** min(self._failures, 6)) * random.uniform(0.5, 1.0)

@@ -4,8 +4,9 @@ Whatever has gathered while the last transaction was in flight goes in the next 
 hundreds of tasks a commit when busy. What workflows record (steps, children) and how leases end go in one queue, so a
 workflow's writes happen in its own order. A batch whose connection was lost is sent again as it was: every statement is
 fenced by (task, epoch, worker), so what the first try did commit is simply not there any more the second time, or is
-found to be there already. Only a lease that was lost on the very first try is reported as lost. A batch that the
-database refuses is halved until the one bad item is found; its task fails, and nobody else's does.
+found to be there already. Only a lease that was lost on the very first try is reported as lost. The same goes for a
+batch that the database cancels (`statement_timeout`, mostly behind a lock): that says nothing about what it carries. A
+batch that the database refuses is halved until the one bad item is found; its task fails, and nobody else's does.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import structlog
 from pgflow.codec import error_json
 from pgflow.config import Settings
 from pgflow.db.call import Call
-from pgflow.db.failures import is_conflict, is_outage
+from pgflow.db.failures import is_passing
 from pgflow.db.link import Link
 from pgflow.engine.facts import Fact
 from pgflow.errors import WorkflowError
@@ -100,7 +101,7 @@ class Settler(Service):
         try:
             results = await self._send(batch.calls)
         except psycopg.Error as error:
-            if is_outage(error) or is_conflict(error):
+            if is_passing(error):
                 raise
             self._retried = False
             self._part(error)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
 import time
 from contextvars import ContextVar
+from pathlib import Path
 
 import pgflow
 from pgflow import App, Fatal, RetryLater, RetryPolicy
@@ -44,6 +46,36 @@ async def brief() -> None:
 @app.task(name="brief_thread", timeout=0.2, retry=1)
 def brief_thread(seconds: float = 1.0) -> None:
     time.sleep(seconds)
+
+
+RELEASED = threading.Event()
+"""What `held_thread` waits for; tests set and clear it."""
+
+
+@app.task(name="held_thread", timeout=0.2, retry=1)
+def held_thread() -> None:
+    RELEASED.wait(60)
+
+
+def is_there(path: str) -> bool:
+    return Path(path).exists()
+
+
+@app.task(name="until_file")
+async def until_file(path: str) -> None:
+    while not is_there(path):
+        await asyncio.sleep(0.01)
+
+
+@app.task(name="hog_until_file")
+async def hog_until_file(path: str) -> None:
+    hog_until(path)
+
+
+def hog_until(path: str) -> None:
+    Path(f"{path}.begun").touch()
+    while not is_there(path):
+        time.sleep(0.01)
 
 
 @app.task(name="hog")

@@ -29,8 +29,8 @@ async def fire(settings: Settings, condition: asyncio.Task[object]) -> None:
 async def test_async_and_plain_handlers_give_their_results(workers: Workers, client: AsyncClient) -> None:
     async with workers():
         add, nap = await client.enqueue(apps.add, 2, b=3), await client.enqueue(apps.nap, 0.01)
-        assert await client.result(add, timeout=10) == 5
-        assert await client.result(nap, timeout=10) == "slept"
+        assert await client.result(add, timeout=60) == 5
+        assert await client.result(nap, timeout=60) == "slept"
 
 
 async def test_many_tasks_all_run(workers: Workers, client: AsyncClient, engine: Engine) -> None:
@@ -64,7 +64,7 @@ async def test_fatal_fails_at_once(workers: Workers, client: AsyncClient) -> Non
 
 async def test_retry_later_comes_back_when_it_said(workers: Workers, client: AsyncClient, database: Settings) -> None:
     async with workers():
-        result = asyncio.create_task(client.result(await client.enqueue(apps.third_time), timeout=10))
+        result = asyncio.create_task(client.result(await client.enqueue(apps.third_time), timeout=60))
         await fire(database, result)
         assert result.result() == 3
 
@@ -77,11 +77,17 @@ async def test_a_time_out_ends_the_attempt(workers: Workers, client: AsyncClient
 
 
 async def test_a_stuck_thread_takes_its_slot_with_it_and_gives_it_back(workers: Workers, client: AsyncClient) -> None:
-    async with workers(concurrency=2) as executor:
-        await outcome(client, await client.enqueue(apps.brief_thread, 0.6))
-        assert executor.runner.stuck_threads == 1
-        assert await client.result(await client.enqueue(apps.add, 1, 1), timeout=10) == 2
-        await eventually(lambda: not executor.runner.stuck_threads)
+    apps.RELEASED.clear()
+    try:
+        async with workers(concurrency=2) as executor:
+            while not executor.runner.stuck_threads:  # it may time out before its thread begins
+                await outcome(client, await client.enqueue(apps.held_thread))
+            assert executor.runner.stuck_threads == 1
+            assert await client.result(await client.enqueue(apps.add, 1, 1), timeout=60) == 2
+            apps.RELEASED.set()
+            await eventually(lambda: not executor.runner.stuck_threads)
+    finally:
+        apps.RELEASED.set()
 
 
 async def test_a_result_that_cannot_be_stored_fails_the_task_and_says_where(
@@ -99,7 +105,7 @@ async def test_arguments_that_do_not_fit_fail_the_task_and_are_not_retried(
     (task,) = engine.run(enqueue([Request(Spec("add"), b'{"a": 1, "c": 2}')])).ids
     async with workers():
         with pytest.raises(TaskFailed, match="add"):
-            await client.result(task, timeout=10)
+            await client.result(task, timeout=60)
     ((error, attempt),) = engine.query("select error, attempt from pgflow.outcome")
     assert (error["reason"], attempt) == ("arguments", 1)
 
@@ -126,7 +132,7 @@ async def test_cancelling_a_running_task_interrupts_its_handler(workers: Workers
         assert await client.cancel(handle.id) == [handle.id]
         assert executor.runner.cancel(handle.id, running.claimed.epoch)
         await eventually(lambda: not executor.runner.running)
-        assert await client.result(await client.enqueue(apps.add, 1, 1), timeout=10) == 2, "the slot goes on"
+        assert await client.result(await client.enqueue(apps.add, 1, 1), timeout=60) == 2, "the slot goes on"
     assert (await client.show(handle.id))["state"] == "cancelled"
 
 
@@ -150,20 +156,20 @@ async def test_draining_lets_running_handlers_finish(workers: Workers, client: A
 
 async def test_a_bulky_input_is_fetched_when_its_turn_comes(workers: Workers, client: AsyncClient) -> None:
     async with workers():
-        assert await client.result(await client.enqueue(apps.big, "x" * 500_000), timeout=10) == 500_000
+        assert await client.result(await client.enqueue(apps.big, "x" * 500_000), timeout=60) == 500_000
 
 
 async def test_a_handler_can_ask_who_it_is(workers: Workers, client: AsyncClient) -> None:
     async with workers():
         handle = await client.enqueue(apps.whoami)
-        seen = await client.result(handle, timeout=10)
+        seen = await client.result(handle, timeout=60)
     assert seen == {"task_id": handle.id, "attempt": 1, "key": f"pgflow-{handle.id}"}
 
 
 async def test_context_variables_do_not_leak_from_task_to_task(workers: Workers, client: AsyncClient) -> None:
     async with workers(concurrency=1):
         handles = await client.enqueue_many([apps.leak.request() for _ in range(5)])
-        assert {await client.result(handle, timeout=10) for handle in handles} == {"clean"}
+        assert {await client.result(handle, timeout=60) for handle in handles} == {"clean"}
 
 
 async def test_an_idle_worker_picks_up_within_milliseconds(workers: Workers, client: AsyncClient) -> None:
@@ -172,11 +178,11 @@ async def test_an_idle_worker_picks_up_within_milliseconds(workers: Workers, cli
         taken = []
         for _ in range(5):
             begun = time.perf_counter()
-            await client.result(await client.enqueue(apps.noop), timeout=10)
+            await client.result(await client.enqueue(apps.noop), timeout=60)
             taken.append(time.perf_counter() - begun)
             await asyncio.sleep(0.05)
         assert executor.fetcher.heard
-    assert sorted(taken)[2] < 1.0, "woken, not found by the safety poll of five seconds"
+    assert sorted(taken)[2] < 2.5, "woken, not found by the safety poll of five seconds"
 
 
 async def test_a_paused_queue_rests_and_goes_on_when_resumed(
@@ -186,10 +192,10 @@ async def test_a_paused_queue_rests_and_goes_on_when_resumed(
         executor.take({"safe": [], "paused": ["default"]})
         handle = await client.enqueue(apps.noop)
         mail = await client.enqueue(apps.on_mail)
-        await client.result(mail, timeout=10)
+        await client.result(mail, timeout=60)
         assert engine.state(handle.id) == "queued"
         executor.take({"safe": [], "paused": []})
-        await client.result(handle, timeout=10)
+        await client.result(handle, timeout=60)
 
 
 async def test_a_settlement_the_database_refuses_fails_its_task_alone(

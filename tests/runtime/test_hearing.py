@@ -82,6 +82,8 @@ async def test_a_fetchers_test_of_its_hearing_does_not_wake_it(database: Setting
 async def test_an_idle_row_is_written_anew_when_it_would_not_stand_or_may_be_gone(
     database: Settings, engine: Engine
 ) -> None:
+    database = database.model_copy(update={"safety_poll": 60.0})  # no row ends by itself in a test's time
+
     def rows() -> list[tuple[Any, ...]]:
         return engine.query("select ctid from pgflow.idle where until > clock_timestamp() order by queue")
 
@@ -132,16 +134,26 @@ async def test_an_executor_pulses_often_while_it_runs_something_and_seldom_else(
     workers: Workers, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(executing, "PULSE", 0.005)
+    monkeypatch.setattr(executing, "IDLE_PULSE", 3600.0)
     ours, theirs = socket.socketpair()
     line, supervisor = await Line.over(theirs), await Line.over(ours)
     async with workers() as executor:
-        await client.enqueue(apps.nap, 0.3)
-        await eventually(lambda: executor.runner.in_hand)
+        handle = await client.enqueue(apps.nap, 60)
+        await eventually(lambda: executor.runner.running)
         pulsing = asyncio.create_task(executing._pulse(line, executor))
-        often = 0
-        while (pulse := await asyncio.wait_for(supervisor.hear(), 60)) and pulse["running"]:
-            often += 1
-        assert often > 5
+
+        async def still() -> Any:
+            pulse = await asyncio.wait_for(supervisor.hear(), 60)
+            assert pulse is not None
+            return pulse["running"]
+
+        for _ in range(6):
+            assert await still()
+        (running,) = executor.runner.running.values()
+        await client.cancel(handle.id)
+        assert executor.runner.cancel(handle.id, running.claimed.epoch)
+        while await still():
+            pass
         seldom = 0
         with suppress(TimeoutError):
             async with asyncio.timeout(0.5):

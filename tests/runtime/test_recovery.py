@@ -8,8 +8,11 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
+from typing import cast
 
+import orjson
 import psycopg
 import pytest
 
@@ -53,7 +56,7 @@ def test_nothing_is_lost_when_executors_workers_and_the_database_are_killed(
     server: EmbeddedPostgres, own_database: Settings
 ) -> None:
     """A drain of 20,000 tasks, with kills of every kind; then: none lost, none with two outcomes, none misplaced."""
-    seed = int(os.environ.get("PGFLOW_TEST_SEED", "20"))
+    seed = int(os.environ.get("PGFLOW_SEED", "20"))
     rng = random.Random(seed)
     settings = own_database
     with connect.open_sync(settings, "test") as connection:
@@ -111,19 +114,22 @@ def _freeze(process: WorkerProcess, seconds: float) -> None:
 
 
 @pytest.mark.xdist_group("processes")
-def test_a_zombies_late_writes_are_refused(database: Settings, engine: Engine) -> None:
+def test_a_zombies_late_writes_are_refused(database: Settings, engine: Engine, tmp_path: Path) -> None:
     """Frozen longer than its lease while running; its tasks are done by another; then it wakes and tries to write."""
-    tasks = [engine.run(enqueue([Request(Spec("nap"), b'{"seconds": 0.5}')])).ids[0] for _ in range(8)]
+    released = tmp_path / "released"
+    asked = orjson.dumps({"path": str(released)})
+    tasks = [engine.run(enqueue([Request(Spec("until_file"), asked)])).ids[0] for _ in range(8)]
     with worker(database, "--no-leader", **SHORT) as zombie:
         until(lambda: engine.query("select count(*) from pgflow.lease") == [(8,)])
         pids = [zombie.pid, *zombie.executors()]
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
-        with worker(database, **SHORT):
-            until(lambda: engine.query("select count(*) from pgflow.outcome") == [(8,)])
+        released.touch()
+        with worker(database):
+            until(lambda: engine.query("select count(*) from pgflow.outcome") == [(8,)], 120)
             for pid in pids[::-1]:
                 os.kill(pid, signal.SIGCONT)
-            log = zombie.stop()
+            log = zombie.stop(60)
     assert "lease_lost" in log or "reaped" in log
     assert {engine.state(task) for task in tasks} == {"completed"}
     completed = engine.query("select task_id, attempt::int from pgflow.event where type = 'task.completed'")
@@ -156,9 +162,20 @@ def test_a_task_that_kills_its_worker_is_dead_lettered_after_three(database: Set
 
 
 @pytest.mark.xdist_group("processes")
-def test_a_handler_that_blocks_the_loop_loses_no_lease(database: Settings, engine: Engine) -> None:
-    with worker(database, **{**SHORT, "PGFLOW_LEASE": "1"}):
-        (task,) = engine.run(enqueue([Request(Spec("hog"), b'{"seconds": 4}')])).ids
+def test_a_handler_that_blocks_the_loop_loses_no_lease(database: Settings, engine: Engine, tmp_path: Path) -> None:
+    released = tmp_path / "released"
+
+    def lease() -> datetime:
+        ((until,),) = engine.query("select max(lease_until) from pgflow.worker")
+        return cast("datetime", until)
+
+    with worker(database, PGFLOW_HEARTBEAT="0.5"):
+        (task,) = engine.run(enqueue([Request(Spec("hog_until_file"), orjson.dumps({"path": str(released)}))])).ids
+        until((tmp_path / "released.begun").exists)
+        for _ in range(2):
+            before = lease()
+            until(lambda before=before: lease() > before)
+        released.touch()
         until(lambda: engine.state(task) == "completed")
     assert engine.events(task) == ["task.started", "task.completed"]
 

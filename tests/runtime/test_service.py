@@ -23,6 +23,25 @@ class Idle(Service):
         return 60.0
 
 
+class Speechless(Service):
+    """Meets an outage of which nobody says anything, and then has done."""
+
+    ticks = 0
+
+    async def tick(self) -> float:
+        self.ticks += 1
+        if self.ticks == 1:
+            raise TimeoutError
+        self.finish()
+        return 0.0
+
+
+async def test_an_outage_without_a_word_is_waited_out_too() -> None:
+    service = Speechless()
+    await service.run()
+    assert service.ticks == 2
+
+
 async def test_a_service_that_is_woken_and_cancelled_at_once_is_cancelled() -> None:
     service = Idle()
     running = asyncio.create_task(service.run())

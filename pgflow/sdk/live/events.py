@@ -28,7 +28,7 @@ from typing import TypeVar
 from pgflow import logs
 from pgflow.config import Settings
 from pgflow.db.call import Call
-from pgflow.db.failures import is_conflict, is_outage
+from pgflow.db.failures import is_outage, is_passing
 from pgflow.db.link import Link
 from pgflow.engine import events
 from pgflow.engine.events import EVERYTHING, Cursor, Event, Filter, Page
@@ -155,7 +155,7 @@ class Events:
                     await self._turn()
                     failures = 0
                 except Exception as error:
-                    if not (is_outage(error) or is_conflict(error)):
+                    if not is_passing(error):
                         raise
                     failures += 1
                     await asyncio.sleep(min(1.0, 0.05 * 2.0 ** min(failures, 6)) * random.uniform(0.5, 1.0))
@@ -224,7 +224,7 @@ class Events:
             try:
                 identity = await self._run(events.identity())
             except Exception as error:
-                if not (is_outage(error) or is_conflict(error)):
+                if not is_passing(error):
                     raise
                 await asyncio.sleep(1.0)
         where = channel(self._settings.schema_name, identity)
