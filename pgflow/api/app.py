@@ -94,6 +94,7 @@ class _Common:
 
     async def process_request(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         self._greet(req)
+        await self._gate.count(req.context.asked)  # also what has no route, or no such method
 
     async def process_resource(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, resource: Any, params: Any
@@ -104,10 +105,13 @@ class _Common:
 
     async def process_request_ws(self, req: falcon.asgi.Request, ws: Any) -> None:
         self._greet(req)
+        await self._gate.count(req.context.asked)
 
     async def process_resource_ws(self, req: falcon.asgi.Request, ws: Any, resource: Any, params: Any) -> None:
         asked: Asked = req.context.asked
-        needs = self._needs[req.uri_template or "", "GET"]
+        needs = self._needs.get((req.uri_template or "", "GET"))
+        if needs is None:
+            raise ProblemError("not_found", "no socket is opened here")
         await self._gate.admit(asked, needs, falcon.asgi.Response())
         if asked.session is not None:
             check_origin(asked, self._backend.settings.public_url, always=True)

@@ -43,10 +43,15 @@ class Gate:
         self._rates = rates
         self._known: OrderedDict[bytes, tuple[float, Principal]] = OrderedDict()
 
+    async def count(self, asked: Asked) -> None:
+        """Count the request by its address, whatever it asks for; or raise `too_many_requests`."""
+        await self._rates.address(asked.address)
+
     async def admit(self, asked: Asked, needs: Needs, resp: falcon.asgi.Response) -> None:
         """Let the request through, or raise the problem that it has."""
-        headers = await self._rates.address(asked.address, told=needs.role is None)
-        if needs.role is not None:
+        if needs.role is None:
+            headers = await self._rates.left(asked.address)
+        else:
             who = await self._who(asked)
             asked.who = who
             headers = await self._rates.principal(who.actor)
@@ -77,7 +82,6 @@ class Gate:
         if access.is_token(token):
             found = await self._find(access.digest(token), by_session=False)
         if found is None:
-            await self._rates.may_try(asked.address)
             await self._rates.failed(asked.address)
             raise _unauthenticated("the token is unknown, expired or revoked", "make one with `pgflow token create`")
         return found

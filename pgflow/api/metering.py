@@ -11,6 +11,8 @@ import falcon.asgi
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""Counted by their names. Any word may be sent as a method, and each would be a series that is kept for ever."""
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
 """The variable with that folder."""
 BUCKETS = (0.005, 0.02, 0.1, 0.5, 2.5)
@@ -76,7 +78,8 @@ class Metering:
     ) -> None:
         """It was answered; a stream, as far as its beginning."""
         route = req.uri_template or "none"
-        self._meter.requests.labels(req.method if route != "none" else "any", route, str(resp.status_code)).inc()
+        method = "any" if route == "none" else req.method if req.method in METHODS else "other"
+        self._meter.requests.labels(method, route, str(resp.status_code)).inc()
         began = getattr(req.context, "began", None)
         if began is not None:
             self._meter.seconds.labels(route).observe(time.perf_counter() - began)

@@ -84,7 +84,7 @@ def operation(
     summary: str, *, status: int | None = None, statuses: Mapping[int, str] | None = None, changes: str | None = None,
     unaudited: str | None = None, problems: Sequence[str] = (), headers: Mapping[str, str] | None = None,
     optional_body: bool = False, media_type: str = "application/json", quick: str | None = None,
-    tagged: Tagged | None = None, held: str | None = None,
+    tagged: Tagged | None = None, held: str | None = None, itself: bool = False,
 ) -> Callable[[Responder], Responder]:  # fmt: skip
     """Make a method a responder. See the module.
 
@@ -92,6 +92,9 @@ def operation(
     `Change`. It answers in a single statement, the audit's entry included, or says None and has done nothing.
 
     `held` names a method that gives what is held meanwhile, with the parameters of `quick`'s: around the transaction.
+
+    `itself`: of an operation that changes something: it is given an `Asked`, and begins the transaction itself, with
+    `change` and the same word: after what takes long and needs none, such as the hash of a password.
 
     `tagged`: the answer is the thing itself, and has an ETag. Where nothing but the `revision` ever changes in it, the
     responder sets it to that; else it is completed by, or made of, the `content`.
@@ -104,7 +107,8 @@ def operation(
             (returned,) = get_args(returned)
         answer = None if returned in {None, type(None)} or media_type != "application/json" else TypeAdapter(returned)
         _, first, *others = signature(function).parameters
-        assert issubclass(hints[first], Change) == (changes is not None), f"{function.__qualname__}: Asked or Change?"
+        within = changes is not None and not itself
+        assert issubclass(hints[first], Change) == within, f"{function.__qualname__}: Asked or Change?"
         described = Operation(
             summary, (function.__doc__ or "").strip(), status or (204 if returned in {None, type(None)} else 200),
             statuses or {}, changes, unaudited, problems, headers or {},
@@ -126,7 +130,7 @@ def operation(
             quickly = None if quick is None else await getattr(self, quick)(asked, **given)
             if quickly is not None:
                 result = quickly
-            elif changes is None:
+            elif changes is None or itself:
                 result = await function(self, asked, **given)
             else:
                 async with nullcontext() if held is None else getattr(self, held)(asked, **given):

@@ -24,8 +24,8 @@ from pgflow.sdk.verbs import Handle, Steps
 
 async def start(change: Change, tasks: Mapping[str, Task[..., Any]], body: StartRun) -> Reply[Started]:
     """Start it, within the change's transaction, which is short: idle workers are woken, limited queues admitted."""
-    allow(change, body)
     key = key_of(change, body)
+    allow(change, body, key)
     request = await change.drive(Requests(tasks, change.plain, change.payload_limit).make(body, key))
     (handle,) = await change.drive(_write([request], change.actor))
     target = f"run:{handle.id}"
@@ -46,7 +46,7 @@ async def start_many(
     requests: list[Request] = []
     for body in bodies:
         with _placed(lambda _: len(requests)):
-            allow(change, body)
+            allow(change, body, body.key)
             requests.append(await change.drive(made.make(body, body.key)))
     with _placed(lambda error: _conflicting(requests, error)):
         handles = await change.drive(_write(requests, change.actor, wake=wake))
@@ -93,17 +93,32 @@ def _conflicting(requests: Sequence[Request], error: Exception) -> int | None:
     return error.position
 
 
-def allow(change: Asked, body: StartRun) -> None:
-    """Raise `forbidden` unless they may start this."""
+def allow(asked: Asked, body: StartRun, key: str | None) -> None:
+    """Raise `forbidden` unless they may start this.
+
+    Whatever goes into a queue of theirs is theirs, and so is a workflow of theirs in whichever queue. Keys are of the
+    workflow, whatever the queue: with one they would reach runs of it in queues of others, to be told of them, to take
+    their keys, and with `debounce` to end them. So it takes the workflow.
+    """
     refuse_own(body.name)
-    change.require(workflow=body.name) if body.queue is None else _require(change, body.name, body.queue)
+    if asked.reaches(workflow=body.name):
+        return
+    if body.queue is None:
+        asked.require(workflow=body.name)
+    elif not asked.reaches(queue=body.queue):
+        raise ProblemError("forbidden", f"neither workflow {body.name} nor queue {body.queue} is in your scopes")
+    elif key is not None or body.debounce is not None or body.throttle is not None:
+        raise ProblemError(
+            "forbidden", f"workflow {body.name} is not in your scopes, and keys are a workflow's, in all queues",
+            hint="start it without key, Idempotency-Key, debounce and throttle",
+        )  # fmt: skip
 
 
 async def start_plainly(asked: Asked, backend: Backend, body: StartRun) -> Reply[Started] | None:
     """Start it in a single statement, with what others start; None: it is not plain enough."""
+    allow(asked, body, key_of(asked, body))
     if asked.req.get_header("Idempotency-Key") is not None:
         return None
-    allow(asked, body)
     try:
         next(Requests(backend.tasks, backend.plain, asked.payload_limit).make(body, body.key))
     except StopIteration as made:
@@ -116,12 +131,6 @@ async def start_plainly(asked: Asked, backend: Backend, body: StartRun) -> Reply
     entry = Entry(asked.actor, "run.start", None, None, after, asked.address, asked.request_id)
     id = await backend.starts.start(request, entry)
     return None if id is None else Reply(Started(id=id, existed=False), 201, {"Location": f"/api/v1/runs/{id}"})
-
-
-def _require(change: Asked, name: str, queue: str) -> None:
-    """Whatever goes into a queue of theirs is theirs, and so is a workflow of theirs in whichever queue."""
-    if not (change.reaches(workflow=name) or change.reaches(queue=queue)):
-        raise ProblemError("forbidden", f"neither workflow {name} nor queue {queue} is in your scopes")
 
 
 def key_of(asked: Asked, body: StartOptions) -> str | None:

@@ -14,12 +14,11 @@ from pgflow.api.asked import Asked
 from pgflow.api.models import NO_NUL, Model, Name, QueueName, Text
 from pgflow.api.problems import ProblemError
 from pgflow.model import Priority
+from pgflow.sdk.run_verbs import OWN
 from pgflow.sdk.task import Task
 
 PriorityWord = Literal["critical", "high", "normal", "low"]
 PRIORITIES: tuple[PriorityWord, ...] = ("critical", "high", "normal", "low")
-OWN = "pgflow."
-"""What the names of the engine's own tasks begin with."""
 
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=NO_NUL)]
 Names = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=NO_NUL)]
@@ -37,7 +36,7 @@ class Target(Model):
 def refuse_own(task: str) -> None:
     """Raise `forbidden` for a task of the engine's own: it believes its input, which a route has checked."""
     if task.startswith(OWN):
-        raise ProblemError("forbidden", f"{task} is the engine's own, and not started by its name")
+        raise ProblemError("forbidden", f"{task} is the engine's own, which nobody else starts")
 
 
 def require(asked: Asked, task: str, queue: str | None) -> None:
@@ -45,6 +44,16 @@ def require(asked: Asked, task: str, queue: str | None) -> None:
     refuse_own(task)
     if not (asked.reaches(workflow=task) or (queue is not None and asked.reaches(queue=queue))):
         raise ProblemError("forbidden", f"workflow {task} is not in your scopes")
+
+
+def unlimited(asked: Asked, what: str) -> None:
+    """Raise `forbidden` for who is limited by scopes: application events have no scope, so that who listens to one is
+    given what concerns all."""
+    if asked.scoped:
+        raise ProblemError(
+            "forbidden", f"{what} starts runs of an application event, which is in nobody's scopes",
+            hint="somebody whom no scopes limit can make it",
+        )  # fmt: skip
 
 
 def chosen(tasks: Mapping[str, Task[..., Any]], body: Target) -> tuple[Task[..., Any] | str, dict[str, Any]]:

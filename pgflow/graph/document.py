@@ -70,6 +70,12 @@ def _node_name(name: str) -> str:
     return name
 
 
+def _others(name: str) -> str:
+    if name.startswith("pgflow."):  # these believe their input: a definition could say there that somebody else asks
+        raise ValueError("what begins with pgflow. is the engine's own, which no definition names")
+    return name
+
+
 def _seconds(value: object) -> object:
     if value is None or isinstance(value, bool):
         return value
@@ -82,7 +88,8 @@ def _seconds(value: object) -> object:
 NodeName = Annotated[str, AfterValidator(_node_name)]
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, json_schema_extra={"format": "duration"})]
 """A duration: seconds, or text such as `30s` or `2d`."""
-Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.:-]{0,199}$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.:-]{0,199}$"), AfterValidator(_others)]
+"""Of a task or a workflow."""
 Queue = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}$")]
 Priority = Literal["critical", "high", "normal", "low"]
 

@@ -20,6 +20,9 @@ from pgflow.sdk.task import Key, Task
 from pgflow.sdk.verbs import MAX_ROUNDS, Handle, Rest, Steps, find, show
 
 Version = int | Literal["same", "newest"]
+OWN = "pgflow."
+"""What the names of the engine's own tasks begin with. They believe their input, which whoever starts them has checked:
+strangers start them by what they are for, and redrive them; they do not run them again with what they like."""
 MOST_NAMED = 50
 """Of the nodes that a new run begins from, so many are told."""
 

@@ -96,7 +96,8 @@ def _register_undo(app: App, own: OwnTasks) -> None:
     @app.workflow(name=UNDO, queue="pgflow")
     async def undo_bulk(
         ctx: Context, bulk: int, action: str, since: str, count: int, rate: int, actor: str | None = None,
-        after: int = 0, met: int = 0, done: int = 0, errors: list[str] | None = None,
+        names: list[str] | None = None, queues: list[str] | None = None, after: int = 0, met: int = 0, done: int = 0,
+        errors: list[str] | None = None,
     ) -> dict[str, Any]:  # fmt: skip
         said = list(errors or ())
         for _ in range(STEPS):
@@ -110,7 +111,7 @@ def _register_undo(app: App, own: OwnTasks) -> None:
                 ctx.heartbeat(min(1.0, met / count) if count else 1.0, f"{done:,} taken back")
                 await ctx.step(_rest, len(page["ids"]) / rate)
             after = page["at"]
-        return ctx.continue_as_new(bulk, action, since, count, rate, actor, after, met, done, said)
+        return ctx.continue_as_new(bulk, action, since, count, rate, actor, names, queues, after, met, done, said)
 
 
 async def _left(client: AsyncClient, action: str, left: Sequence[int]) -> list[str]:

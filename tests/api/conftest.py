@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from falcon.testing import ASGIConductor, Result
+from psycopg_pool import AsyncConnectionPool
 
 from pgflow import access
 from pgflow.access import Role
@@ -92,3 +95,23 @@ Opened = Callable[..., Awaitable[Api]]
 async def api(api_settings: Settings, askers: Askers) -> AsyncIterator[Api]:
     async with ASGIConductor(create_app(api_settings)) as conductor:
         yield Api(conductor, askers.token("admin", name="tester"))
+
+
+@pytest.fixture
+def one_connection_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who holds a connection of a pool may not wait for a second one: when all do, all wait for ever."""
+    holding: set[tuple[object, object]] = set()
+    connection = AsyncConnectionPool.connection
+
+    @asynccontextmanager
+    async def counted(pool: AsyncConnectionPool[Any], timeout: float | None = None) -> AsyncIterator[Any]:
+        mine = (pool, asyncio.current_task())
+        assert mine not in holding, "a second connection is taken while one is held"
+        holding.add(mine)
+        try:
+            async with connection(pool, timeout) as taken:
+                yield taken
+        finally:
+            holding.discard(mine)
+
+    monkeypatch.setattr(AsyncConnectionPool, "connection", counted)

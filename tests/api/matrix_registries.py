@@ -146,11 +146,11 @@ ENTRIES: dict[str, Entry] = {
     "GET /api/v1/triggers": Entry("viewer", scoped=True, foreign=200),
     "POST /api/v1/triggers": Entry(
         "operator", 201, scoped=True,
-        make=lambda world: {"body": {**START, "name": world.fresh("new"), "event": "order/paid"}},
+        make=lambda world: {"body": {**START, "name": (name := world.fresh("new")), "path": name, "secrets": ["SHOP"]}},
     ),
     "GET /api/v1/triggers/{name}": Entry("viewer", scoped=True, foreign=404, make=hook),
     "PUT /api/v1/triggers/{name}": Entry(
-        "operator", scoped=True, make=lambda world: hook(world, **START, event="order/paid")
+        "operator", scoped=True, make=lambda world: hook(world, **START, path=world.fresh("moved"), secrets=["SHOP"])
     ),
     "DELETE /api/v1/triggers/{name}": Entry("operator", 204, scoped=True, foreign=404, make=hook),
     "POST /api/v1/triggers/{name}/pause": Entry("operator", scoped=True, foreign=404, make=hook),

@@ -83,6 +83,7 @@ def token_of(askers: Askers, asker: str) -> str | None:
 
 
 @pytest.mark.parametrize("asker", ASKERS)
+@pytest.mark.usefixtures("one_connection_each")
 async def test_each_route_answers_each_asker_as_documented(api: Api, askers: Askers, asker: str) -> None:
     world = World(askers.engine)
     token = token_of(askers, asker)

@@ -141,7 +141,8 @@ class Approvals:
         if not asked.scoped:
             return list(page)
         runs = list({one.run_id for one in page})
-        whose = {one.task_id: one for one in await self._backend.run(inspection.named(runs))} if runs else {}
+        runner = asked if isinstance(asked, Change) else self._backend  # a change has its connection, and no other
+        whose = {one.task_id: one for one in await runner.run(inspection.named(runs))} if runs else {}
         return [
             one
             for one in page

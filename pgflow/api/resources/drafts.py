@@ -9,7 +9,7 @@ from pgflow.api.backend import Backend
 from pgflow.api.models import Instant, Model, Name, row
 from pgflow.api.operation import Reply, operation
 from pgflow.api.problems import ProblemError
-from pgflow.api.resources.workflows import Document, PublishedWorkflow, etag, if_match
+from pgflow.api.resources.workflows import Document, PublishedWorkflow, check_listening, etag, if_match
 from pgflow.engine import definitions
 from pgflow.engine.definitions import Draft as Stored
 from pgflow.nodes import publishing_verbs as verbs
@@ -70,6 +70,7 @@ class Drafts:
         change.require(workflow=name)
         expected = await _matching(change, name)
         done = await change.drive(verbs.publish_draft(name, expected, False, actor=change.actor))
+        await check_listening(change, done.triggers)
         change.tell(f"workflow:{name}", after={"version": done.version, "triggers": dict(done.triggers)})
         told = PublishedWorkflow(
             name=name, version=done.version, done="created" if done.done == "created" else "unchanged",

@@ -41,17 +41,12 @@ class Elsewhere:
         """Take the browser back."""
         self._require()
         asked: Asked = req.context.asked
-        await self._rates.may_try(asked.address)
         code, state = req.get_param("code"), req.get_param("state")
-        try:
+        async with self._rates.attempt(asked.address):
             if not code or not state:
                 raise ProblemError("unauthenticated", "the provider has let nobody in")
             somebody = await self._provider.end(code, state, Attempt.read(req.cookies.get(COOKIE)))
             cookie = await change(asked, "session.begin", lambda made: self._begin(made, somebody))
-        except ProblemError as problem:
-            if problem.code == "unauthenticated":
-                await self._rates.failed(asked.address)
-            raise
         resp.append_header("Set-Cookie", cookie)
         resp.append_header("Set-Cookie", f"{COOKIE}=; Path={PATH}; Max-Age=0; HttpOnly; SameSite=Lax")
         resp.content_type = "text/html; charset=utf-8"

@@ -10,6 +10,7 @@ from pgflow.api.asked import Change
 from pgflow.api.models import Id, Model, Name, Text
 from pgflow.api.operation import Reply, operation
 from pgflow.api.start_request import Started
+from pgflow.api.targets import refuse_own
 from pgflow.api.visible import visible
 from pgflow.errors import ArgumentError
 
@@ -112,6 +113,7 @@ class RunControl:
     async def on_post_rerun(self, change: Change, id: Id, body: Rerun) -> Reply[Started]:
         """A new run like this one. A graph begins from the nodes that failed, unless told otherwise."""
         await visible(change, change, id)
+        await _not_own(change, id)
         _either(body.set, body.input)
         handle = await change.client.rerun(
             id, from_node=body.from_node, whole=body.whole, version=body.version, set=body.set, input=body.input
@@ -124,6 +126,7 @@ class RunControl:
     async def on_post_fork(self, change: Change, id: Id, body: Fork) -> Reply[Started]:
         """A new run that takes over what this one had recorded before that step, and does the step anew."""
         await visible(change, change, id)
+        await _not_own(change, id)
         _either(body.set, body.input)
         handle = await change.client.fork(
             id, from_step=body.from_step, version=body.version, set=body.set, input=body.input
@@ -137,6 +140,12 @@ class RunControl:
         if not changed:
             change.nothing_changed()
         return Steered(id=id, changed=changed)
+
+
+async def _not_own(change: Change, id: int) -> None:
+    """Raise `forbidden` for what the engine does itself, which believes its input: a new run of it could be given any,
+    with the name of another in it, and without the preview that a bulk needs. What failed of it is redriven."""
+    refuse_own((await change.client.show(id))["name"])
 
 
 def _either(changes: object, input: object) -> None:

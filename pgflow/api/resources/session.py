@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints
 
 from pgflow import access
 from pgflow.access import Principal
-from pgflow.api.asked import Asked, Change
+from pgflow.api.asked import Asked, Change, change
 from pgflow.api.backend import Backend
 from pgflow.api.gate import COOKIE, Gate, check_origin
 from pgflow.api.models import Id, Model
@@ -18,6 +18,7 @@ from pgflow.api.passwords import LONGEST, fits_soon
 from pgflow.api.problems import ProblemError
 from pgflow.api.rates import Rates
 from pgflow.engine import access as verbs
+from pgflow.engine.access import User
 
 RoleWord = Literal["viewer", "operator", "admin"]
 
@@ -62,18 +63,24 @@ class Session:
         return me(asked.who)
 
     @operation(
-        "Sign in", changes="session.begin", problems=("unauthenticated", "cross_site"),
+        "Sign in", changes="session.begin", itself=True, problems=("unauthenticated", "cross_site"),
         headers={"Origin": "Browsers send it; it has to be ours."},
     )  # fmt: skip
-    async def on_post(self, change: Change, body: SignIn) -> Reply[Me]:
+    async def on_post(self, asked: Asked, body: SignIn) -> Reply[Me]:
         """With a name and a password. The answer sets a cookie, which scripts cannot read."""
-        check_origin(change, self._backend.settings.public_url, lenient=True)
-        await self._rates.may_try(change.address, body.name)
-        found = await change.run(verbs.user(body.name))
-        stored = found[1] if found else None
-        if not await fits_soon(stored, body.password) or found is None:
-            await self._rates.failed(change.address, body.name)
-            raise ProblemError("unauthenticated", "the name or the password is wrong")
+        check_origin(asked, self._backend.settings.public_url, lenient=True)
+        async with self._rates.attempt(asked.address, body.name):
+            found = await self._backend.run(verbs.user(body.name))
+            stored = found[1] if found else None
+            # Nobody's connection is held meanwhile: it takes long, and waits for those of others.
+            if not await fits_soon(stored, body.password):
+                raise _wrong()
+            return await change(asked, "session.begin", lambda made: self._begin(made, body.name, stored))
+
+    async def _begin(self, change: Change, name: str, stored: str | None) -> Reply[Me]:
+        found: tuple[User, str | None] | None = await change.run(verbs.user(name))
+        if found is None or found[1] != stored:  # it was changed meanwhile, which is to end all sessions
+            raise _wrong()
         user, _ = found
         scopes = None if user.scopes is None else tuple(user.scopes)
         who = Principal("user", user.id, user.name, access.Role.of(user.role), scopes)
@@ -88,6 +95,10 @@ class Session:
             await self._backend.run(verbs.end_session(asked.session))
             self._gate.forget()
         return Reply(None, headers={"Set-Cookie": f"{COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict"})
+
+
+def _wrong() -> ProblemError:
+    return ProblemError("unauthenticated", "the name or the password is wrong")
 
 
 async def begin(change: Change, backend: Backend, user: int) -> str:

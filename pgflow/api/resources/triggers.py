@@ -16,7 +16,7 @@ from pgflow.api.operation import Reply, operation
 from pgflow.api.problems import ProblemError
 from pgflow.api.resources.hooks import new_secret
 from pgflow.api.resources.schedules import Paused
-from pgflow.api.targets import PriorityWord, Target, chosen, missing, require, sees, shown
+from pgflow.api.targets import PriorityWord, Target, chosen, missing, require, sees, shown, unlimited
 from pgflow.engine import triggers as engine
 from pgflow.errors import NameTaken
 from pgflow.sdk.registry import triggers as verbs
@@ -239,6 +239,8 @@ class Triggers:
 
     def _wanted(self, change: Change, name: str, body: PutTrigger) -> engine.Trigger:
         require(change, body.task, body.queue)
+        if body.event is not None:
+            unlimited(change, f"trigger {name}")
         task, options = chosen(self._backend.tasks, body)
         words = verbs.When.__annotations__.keys() - Target.model_fields.keys()
         given = {word: value for word in words if (value := getattr(body, word)) is not None}

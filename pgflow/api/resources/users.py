@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from pgflow.access import Role
-from pgflow.api.asked import Asked, Change
+from pgflow.api.asked import Asked, Change, change
 from pgflow.api.backend import Backend
 from pgflow.api.gate import Gate
 from pgflow.api.models import Id, Instant, Limit, Model, Page, Query, Text, row
@@ -77,10 +77,13 @@ class Users:
         following = found[-1].name if len(found) == query.limit else None
         return Page(items=[row(User, one) for one in found], next=following)
 
-    @operation("Make a user", status=201, changes="user.create")
-    async def on_post(self, change: Change, body: CreateUser) -> User:
+    @operation("Make a user", status=201, changes="user.create", itself=True)
+    async def on_post(self, asked: Asked, body: CreateUser) -> User:
         """Who signs in with this password."""
-        hashed = None if body.password is None else await asyncio.to_thread(hash_password, body.password)
+        hashed = await _hashed(body.password)
+        return await change(asked, "user.create", lambda made: self._create(made, body, hashed))
+
+    async def _create(self, change: Change, body: CreateUser, hashed: str | None) -> User:
         made = await change.drive(
             verbs.create_user(body.name, Role.of(body.role), body.scopes, hashed, actor=change.actor)
         )
@@ -92,11 +95,14 @@ class Users:
         """Without the password."""
         return row(User, _there(await self._backend.run(access.user(name)), name))
 
-    @operation("Change a user", changes="user.change")
-    async def on_patch_one(self, change: Change, name: UserName, body: ChangeUser) -> User:
+    @operation("Change a user", changes="user.change", itself=True)
+    async def on_patch_one(self, asked: Asked, name: UserName, body: ChangeUser) -> User:
         """Another role, other scopes, another password."""
+        hashed = await _hashed(body.password)
+        return await change(asked, "user.change", lambda made: self._change(made, name, body, hashed))
+
+    async def _change(self, change: Change, name: str, body: ChangeUser, hashed: str | None) -> User:
         before = _there(await change.run(access.user(name)), name)
-        hashed = None if body.password is None else await asyncio.to_thread(hash_password, body.password)
         after = await change.drive(
             verbs.change_user(
                 name, role=Role.of(body.role) if body.role else None, scopes=body.scopes,
@@ -115,6 +121,11 @@ class Users:
         removed = await change.drive(verbs.remove_user(name))
         self._gate.forget()
         change.tell(f"user:{name}", before=removed._asdict())
+
+
+async def _hashed(password: str | None) -> str | None:
+    """What is stored of it. It takes a while, for which no connection is held."""
+    return None if password is None else await asyncio.to_thread(hash_password, password)
 
 
 def _there(found: tuple[Stored, str | None] | None, name: str) -> Stored:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any, Literal
 
@@ -15,7 +16,8 @@ from pgflow.api.operation import Reply, operation
 from pgflow.api.problems import ProblemError
 from pgflow.api.start_request import Started, StartOptions, StartRun
 from pgflow.api.starting import key_of, start
-from pgflow.engine import definitions
+from pgflow.api.targets import unlimited
+from pgflow.engine import definitions, triggers
 from pgflow.engine.definitions import Published
 from pgflow.graph.document import Problem as Wrong
 from pgflow.nodes import publishing_verbs as verbs
@@ -132,6 +134,7 @@ class Workflows:
             if (before.version if before else 0) != expected:
                 raise ProblemError("precondition_failed", f"{name} is at version {before.version if before else 0}")
         done = await change.drive(verbs.publish(body, expected, actor=change.actor))
+        await check_listening(change, done.triggers)
         change.tell(f"workflow:{done.name}", after={"version": done.version, "triggers": dict(done.triggers)})
         if done.done == "unchanged" and not any(what != "unchanged" for what in done.triggers.values()):
             change.nothing_changed()
@@ -210,6 +213,19 @@ class Workflows:
     def held(self, asked: Asked, name: str, body: StartOptions) -> AbstractAsyncContextManager[None]:
         """The key, if there is one."""
         return self._backend.held(name, key_of(asked, body))
+
+
+async def check_listening(change: Change, done: Mapping[str, str]) -> None:
+    """Raise `forbidden` if who is limited has just made a definition listen to events; what listened before may stay.
+
+    Args:
+        change: that published it; what it has done is undone.
+        done: what became of the triggers, by name.
+    """
+    made = [name for name, what in done.items() if what in {"created", "changed"}]
+    if change.scoped and made:
+        for one in await change.run(triggers.triggers(made, "event")):
+            unlimited(change, f"the trigger {one.name}")
 
 
 def faults(problems: list[Wrong]) -> list[Fault]:

@@ -132,6 +132,10 @@ def filter_of(asked: Asked, upto: int) -> Filter:
     if action is None:
         raise ArgumentError(f"there is no action {asked.action!r}", hint=f"choose one of: {', '.join(ACTIONS)}")
     given = asked.which
+    if asked.action == "rerun" and (given.get("workflow") or "").startswith(run_verbs.OWN):
+        raise ArgumentError(
+            f"{given['workflow']} is the engine's own, which is not run again", hint="what failed of it is redriven"
+        )
     states = [State(state) for state in given.get("states") or action.usual]
     for state in states:
         if state not in action.states:
@@ -279,7 +283,7 @@ def undo(id: int, now: datetime, *, actor: str | None) -> Steps[Handle[Any]]:
     given = run["input"]
     input = {
         "bulk": id, "action": given["action"], "actor": actor, "since": run["created_at"],
-        "count": given["count"], "rate": given["rate"],
+        "count": given["count"], "rate": given["rate"], "names": given.get("names"), "queues": given.get("queues"),
     }  # fmt: skip
     return (yield from _enqueue(UNDO, input, f"undo:{id}", {"bulk": "undo"}, actor))
 
