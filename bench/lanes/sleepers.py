@@ -7,6 +7,7 @@ hold nothing is read from the database (leases, what the worker says it is runni
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,14 +76,16 @@ def cost(ground: Ground, worker: Worker, seconds: float, settle: float) -> tuple
     return spent.worker / seconds * 100, spent.postgres / seconds * 100
 
 
-def wait_asleep(ground: Ground, number: int, timeout: float) -> None:
-    """Wait until that many runs are asleep.
+def wait_asleep(ground: Ground, number: int, timeout: float, unless: Callable[[], bool] = lambda: False) -> None:
+    """Wait until that many runs are asleep, or until `unless` holds.
 
     Raises:
         TimeoutError: it took longer than `timeout` seconds.
     """
     deadline = time.monotonic() + timeout
     while (asleep := ground.value(_ASLEEP)) < number or ground.value("select exists (select from pgflow.lease)"):
+        if unless():
+            return
         if time.monotonic() > deadline:
             raise TimeoutError(f"{asleep} of {number} runs asleep after {timeout:g} s")
         time.sleep(0.1)

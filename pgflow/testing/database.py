@@ -28,7 +28,10 @@ URL = "PGFLOW_TEST_DATABASE_URL"
 PREFIX = "pgflow-tests-"
 YOUNG = 600.0
 """Seconds for which a directory without a lock may belong to a session that is about to take it."""
-SETTINGS = {"max_wal_size": "512MB"}  # it may lie in memory
+SETTINGS = {
+    "max_wal_size": "512MB",  # it may lie in memory
+    "autovacuum_naptime": "1d",  # databases live for seconds; nothing changes them behind a test
+}
 MEMORY = Path("/dev/shm")
 ROOM = 2 * 1024**3
 """Bytes that have to be free there; the servers of a whole test session hold a tenth of it."""

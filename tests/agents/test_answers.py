@@ -124,10 +124,12 @@ async def test_a_model_that_is_busy_is_asked_again_when_it_says(graphs: Make) ->
 
 
 async def test_a_model_that_does_not_answer_in_time_is_asked_again_and_given_up(graphs: Make) -> None:
+    made = graphs()
     async with modelling(hangs()) as model:
         with pytest.raises(TaskFailed, match=r"did not answer within 0.2 s"):
-            await graphs().one(model.node(request_timeout=0.2))
-        assert len(model.bodies) == 3
+            await made.one(model.node(request_timeout=0.2))
+    # Of a slow machine not every request has come to the model within that time.
+    assert made.query("select count(*) from pgflow.event where type = 'step.retried'") == [(2,)]
 
 
 async def test_only_allowed_addresses_are_called(graphs: Make) -> None:

@@ -177,10 +177,9 @@ async def test_a_throttled_bulk_can_be_cancelled_on_its_way(api: Api, database: 
             "action": "cancel", "filter": {"workflow": "orders.ship"}, "confirmation": seen["confirmation"], "rate": 2,
         }  # fmt: skip
         id = (await api.post("/api/v1/bulk", body)).json["id"]
-        for _ in range(200):
-            if (await api.get(f"/api/v1/bulk/{id}")).json["changed"]:
-                break
-            await asyncio.sleep(0.02)
+        async with asyncio.timeout(60):
+            while not (await api.get(f"/api/v1/bulk/{id}")).json["changed"]:
+                await asyncio.sleep(0.02)
         assert (await api.post("/api/v1/bulk", body)).json == {"id": id, "existed": True}
         assert (await api.post(f"/api/v1/bulk/{id}/undo")).status_code == 409
         answer = await api.post(f"/api/v1/bulk/{id}/cancel")

@@ -54,11 +54,11 @@ async def test_what_was_given_up_is_delivered_once_more(api: Api, database: Sett
     assert made.status_code == 201, made.text
     async with leading(database), executing(database, app.tasks, bad=1):
         engine.enqueue(3, name="orders.bad", queue="bad")
-        for _ in range(400):
-            found = (await api.get(f"{PATH}/ops/deliveries")).json["items"]
-            if len(found) == 3 and all(one["state"] in {"failed", "retrying"} for one in found):
-                break
-            await asyncio.sleep(0.02)
+        found: list[dict[str, Any]] = []
+        async with asyncio.timeout(60):
+            while len(found) < 3 or not all(one["state"] in {"failed", "retrying"} for one in found):
+                await asyncio.sleep(0.02)
+                found = (await api.get(f"{PATH}/ops/deliveries")).json["items"]
     assert {one["type"] for one in found} == {"task.failed"}
     assert all(one["error"] for one in found), found
     page = (await api.get(f"{PATH}/ops/deliveries", params={"limit": "2"})).json

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -146,10 +147,9 @@ async def test_a_person_decides_under_the_name_they_sign_in_with(api: Api, engin
 async def test_workers_are_listed_with_their_load_and_who_leads(api: Api, database: Settings, engine: Engine) -> None:
     assert (await api.get("/api/v1/workers")).json == {"items": [], "leader": None}
     async with leading(database), executing(database, app.tasks, concurrency=4, orders=1):
-        for _ in range(400):
-            crew = (await api.get("/api/v1/workers")).json
-            if crew["leader"] and crew["leader"]["leads"]:
-                break
+        async with asyncio.timeout(60):
+            while not ((crew := (await api.get("/api/v1/workers")).json)["leader"] or {}).get("leads"):
+                await asyncio.sleep(0.02)
         (worker,) = crew["items"]
         assert (worker["state"], worker["concurrency"], worker["running"], worker["load"]) == ("alive", 4, 0, 0.0)
         assert "orders" in worker["queues"]

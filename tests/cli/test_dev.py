@@ -18,7 +18,7 @@ def server(server_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.delenv("PGFLOW_SQL_SCRATCH")
     yield server_url
     with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute("drop database if exists scratch")
+        connection.execute("drop database if exists scratch with (force)")
 
 
 async def test_sql_nodes_may_read_and_write_it(

@@ -12,6 +12,7 @@ from pgflow.cli import dev_api
 from pgflow.config import Settings
 from pgflow.engine import access as verbs
 from tests.fixtures.database import Engine
+from tests.fixtures.ports import own_port
 
 
 def test_dev_has_a_token_ready_for_each_role_and_keeps_it(database: Settings, engine: Engine, tmp_path: Path) -> None:
@@ -36,7 +37,7 @@ def test_dev_serves_the_api_on_loopback_until_it_ends(database: Settings, tmp_pa
     def say(what: str, text: str) -> None:
         said.setdefault(what, text)
 
-    with dev_api.serving(database, tmp_path, 8484, say):
+    with dev_api.serving(database, tmp_path, own_port(), say):
         base = said["API"].removesuffix("/api/v1/docs")
         assert base.startswith("http://127.0.0.1:")
         token = said["Token"].split()[1]

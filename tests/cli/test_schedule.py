@@ -142,7 +142,7 @@ def test_a_schedule_is_shown_with_what_comes_and_what_was(cli: Cli, engine: Engi
 
 def test_the_next_instants_begin_with_the_very_next(cli: Cli, engine: Engine) -> None:
     cli("schedule", "create", "x", "noop", "--cron", "0 * * * *")
-    engine.connection.execute("update pgflow.schedule set next_at = date_trunc('hour', now()) + interval '1 hour'")
+    engine.connection.execute("update pgflow.schedule set next_at = date_trunc('hour', now()) + interval '2 hours'")
     ((expected,),) = stored(engine, "next_at")
     answer = cli("schedule", "next", "x", "--count", "3", "--json").json
     assert answer["next"][0] == expected.isoformat().replace("+00:00", "Z")

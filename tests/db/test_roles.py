@@ -58,11 +58,11 @@ def acting(engines: Callable[..., Engine]) -> As:
 def test_a_worker_may_do_all_that_the_engine_does(acting: As) -> None:
     engine = acting("pgflow_worker")
     engine.register(1)
-    first, second, third, later = (*engine.enqueue(3, key=None), *engine.enqueue(delay=1.0, key="k"))
+    first, second, third, later = (*engine.enqueue(3, key=None), *engine.enqueue(delay=1000.0, key="k"))
     one, two, _ = engine.claim()
     engine.run(facts.record([facts.Fact(first, one.epoch, EventType.STEP_COMPLETED, "s", b"1")], 1))
     engine.settle(one)
-    engine.settle(two, state=State.WAITING, needed=1, delay=1.0)
+    engine.settle(two, state=State.WAITING, needed=1, delay=1000.0)
     engine.run(control.cancel([third]))
     engine.run(control.redrive([control.Located(third, third, True)]))
     engine.run(timers.fire(10))

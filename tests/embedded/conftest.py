@@ -40,7 +40,7 @@ def alive(pid: int) -> bool:
 
 
 def ends(pid: int) -> bool:
-    return wait_until(lambda: not alive(pid), 10)
+    return wait_until(lambda: not alive(pid), 60)
 
 
 @pytest.fixture

@@ -249,7 +249,7 @@ def test_a_server_somebody_started_by_hand_is_left_alone(server: EmbeddedPostgre
     ]
     with subprocess.Popen(command, cwd="/", stderr=subprocess.DEVNULL, **as_user(by_hand.user)) as process:
         try:
-            assert wait_until(lambda: by_hand.ready(process.pid), 10)
+            assert wait_until(lambda: by_hand.ready(process.pid), 60)
             with pytest.raises(EmbeddedError, match=r'lock file "postmaster.pid" already exists'):
                 server.start()
             assert process.poll() is None

@@ -23,12 +23,22 @@ def write(connection: psycopg.Connection[Any], root: int, count: int = 1) -> lis
 
 
 class Crowd:
-    """Connections that write events in transactions which last for random times and partly roll back."""
+    """Connections that write events in transactions which last for random times and partly roll back.
 
-    def __init__(self, settings: Settings, root: int, seconds: float, writers: int = WRITERS) -> None:
+    Args:
+        settings: where.
+        root: a run, of which the events are.
+        seconds: how long they write.
+        writers: how many there are.
+        least: events that are committed, however long that takes.
+    """
+
+    def __init__(
+        self, settings: Settings, root: int, seconds: float, writers: int = WRITERS, *, least: int = 0
+    ) -> None:
         self.committed: set[int] = set()
         self._settings, self._root = settings, root
-        self._end = time.monotonic() + seconds
+        self._end, self._least = time.monotonic() + seconds, least
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._write, args=(number,)) for number in range(writers)]
         for thread in self._threads:
@@ -46,7 +56,7 @@ class Crowd:
     def _write(self, number: int) -> None:
         chance = random.Random(number)
         with connect.open_sync(self._settings, "writer") as connection:
-            while time.monotonic() < self._end:
+            while time.monotonic() < self._end or len(self.committed) < self._least:
                 lost = chance.random() < 0.25
                 with connection.transaction(force_rollback=lost):
                     ids: list[int] = []

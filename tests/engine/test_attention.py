@@ -11,6 +11,7 @@ from pgflow.config import Settings
 from pgflow.db.call import Call
 from pgflow.engine import events, workers
 from tests.engine.crowd import write
+from tests.engine.ear import ear
 from tests.fixtures.database import Engine
 
 SUBSCRIBED = """insert into pgflow.subscription (name, types, kinds, url, slot, created_at, changed_at)
@@ -26,8 +27,8 @@ def root(engine: Engine) -> int:
 def heard(database: Settings) -> Iterator[Callable[[], int]]:
     """How many notifications have come since the last question."""
     with psycopg.connect(database.require_url(), autocommit=True) as connection:
-        connection.execute('listen "pgflow.events.test"')
-        yield lambda: sum(1 for _ in connection.notifies(timeout=0.2))
+        told = ear(connection, "pgflow.events.test")
+        yield lambda: len(told())
 
 
 def rest(engine: Engine, seconds: float = 60) -> None:

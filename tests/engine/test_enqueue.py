@@ -8,6 +8,7 @@ import pytest
 from pgflow.engine import limits, workers
 from pgflow.engine.enqueue import MAX_BYTES, MAX_ROWS, Request, Spec, batches, enqueue, enqueue_plain
 from pgflow.errors import IdempotencyConflict
+from tests.engine.ear import ear
 from tests.fixtures.database import Engine
 
 
@@ -115,7 +116,7 @@ def test_a_plain_task_is_the_same_as_one_of_a_batch(engine: Engine) -> None:
     assert plain == other
     places = engine.query("select queue, priority, attempt, crashes, slot from pgflow.ready order by seq")
     assert places[0] == places[1]
-    assert [claimed.task_id for claimed in engine.claim()] == ids
+    assert [c.task_id for c in sorted(engine.claim(), key=lambda c: c.epoch)] == ids
 
 
 def test_a_plain_task_of_a_limited_queue_is_not_written(engine: Engine) -> None:
@@ -126,13 +127,9 @@ def test_a_plain_task_of_a_limited_queue_is_not_written(engine: Engine) -> None:
 
 def test_a_plain_task_wakes_one_idle_worker_of_its_queue_once(engine: Engine, engines: Callable[..., Engine]) -> None:
     listener = engines()
-    listener.connection.execute("listen first; listen second; listen other")
+    told = ear(listener.connection, "first", "second", "other")
     for queue, channel in (("default", "first"), ("default", "second"), ("mail", "other")):
-        listener.run(workers.idle([queue], channel, 12))
-
-    def told() -> list[str]:
-        return [notification.channel for notification in listener.connection.notifies(timeout=0.05)]
-
+        listener.run(workers.idle([queue], channel, 120))
     engine.run(enqueue_plain(PLAIN, wake=False))
     assert told() == []
     engine.run(enqueue_plain(PLAIN, own_transaction=False))

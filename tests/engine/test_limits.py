@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 
@@ -151,26 +152,26 @@ def test_urgency_counts_within_a_slot(engine: Engine) -> None:
 
 
 def test_a_rate_lets_in_a_burst_and_then_one_after_the_other(engine: Engine) -> None:
-    limit(engine, rate=2.0, burst=3)
+    limit(engine, rate=0.02, burst=3)
     engine.enqueue(10)
     assert len(engine.claim()) == 3
     ((waits,),) = engine.query("select extract(epoch from open_at - pgflow.now())::float8 from pgflow.limit")
-    assert 0.3 < waits <= 0.5
+    assert 30 < waits <= 50
     assert engine.run(limits.pending()) == []
-    engine.shift_clock(0.55)
+    engine.shift_clock(55)
     assert engine.run(limits.pending()) == ["default"]
     engine.run(limits.admit(["default"]))
     assert len(engine.claim()) == 1
-    engine.shift_clock(2.05)
+    engine.shift_clock(205)
     engine.run(limits.admit(["default"]))
     assert len(engine.claim()) == 3, "what ran meanwhile saved no more than the rate gives"
 
 
 def test_a_rate_per_slot(engine: Engine) -> None:
-    limit(engine, slot_rate=1.0, slot_burst=2)
+    limit(engine, slot_rate=0.01, slot_burst=2)
     ask(engine, "ab", 5)
     assert taken(engine) == {"a": 2, "b": 2}
-    engine.shift_clock(1.1)
+    engine.shift_clock(110)
     assert engine.run(limits.pending()) == ["default"]
     assert engine.run(limits.admit(["default"])) == 2
     assert taken(engine) == {"a": 3, "b": 3}
@@ -304,11 +305,12 @@ def test_twenty_workers_with_kills_and_zombies_never_pass_a_limit_and_lose_no_sl
         except BaseException as error:  # noqa: BLE001 (told to the main thread)
             errors.append(error)
 
+    end = time.monotonic() + 120
     threads = [threading.Thread(target=work, args=(n,)) for n in range(1, 21)]
     for thread in threads:
         thread.start()
     try:
-        for _ in range(3000):
+        while time.monotonic() < end:
             leased = Counter(slot for (slot,) in observer.query("select slot from pgflow.lease"))
             most |= leased
             most["all"] = max(most["all"], sum(leased.values()))
@@ -318,7 +320,7 @@ def test_twenty_workers_with_kills_and_zombies_never_pass_a_limit_and_lose_no_sl
     finally:
         stop.set()
         for thread in threads:
-            thread.join(30)
+            thread.join(60)
     assert errors == []
     assert observer.query("select count(*) from pgflow.outcome") == [(total,)], "all drained: no slot was lost"
     assert max(count for slot, count in most.items() if slot != "all") <= 2

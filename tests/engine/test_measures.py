@@ -13,7 +13,8 @@ from tests.fixtures.database import Engine
 WIDTH = 10_000_000
 EVENTS = """
 insert into pgflow.event (root_id, task_id, type, attempt, at)
-select %s, %s, 'task.completed', 1, now() - interval '1 day' * %s + n * interval '1 s' from generate_series(1, %s) n
+select %s, %s, 'task.completed', 1, now() - interval '1 day' * %s + n * interval '1 s' + interval '10 min'
+  from generate_series(1, %s) n
 returning 1"""
 
 

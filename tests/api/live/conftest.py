@@ -16,7 +16,7 @@ from pgflow.api.live import hub
 from pgflow.api.live.connection import EXTENSION
 from tests.api.conftest import Api
 
-SOON = 20.0
+SOON = 60.0
 
 
 @pytest.fixture(autouse=True)

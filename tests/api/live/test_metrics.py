@@ -166,12 +166,12 @@ async def test_who_is_limited_gets_statistics_of_theirs_alone(api: Api, askers: 
 def test_much_is_estimated_from_an_even_share_of_it(engine: Engine) -> None:
     """Two thirds of a million events over ten hours, of which half a minute is asked for, then all."""
     (root,) = engine.enqueue()
+    now = datetime.now(UTC)
     engine.query(
         """insert into pgflow.event (root_id, task_id, type, at)
            select %s, %s, (array['task.started', 'task.completed'])[1 + n %% 2]::pgflow.event_type,
-                  now() - interval '10 hours' + n * interval '0.12 s' from generate_series(0, 299999) n returning 1
-        """, root, root)  # fmt: skip
-    now = datetime.now(UTC)
+                  %s - interval '10 hours' + n * interval '0.12 s' from generate_series(0, 299999) n returning 1
+        """, root, root, now)  # fmt: skip
 
     def count(since: timedelta, pages: int) -> tuple[float, float, float]:
         """Those that were started and ended, and for how many each stands that was read."""
