@@ -135,11 +135,6 @@ class Settings(BaseSettings):
             raise ValueError("secret_keys and secret_keys_file exclude each other")
         return self
 
-    @property
-    def listen_url(self) -> str | None:
-        """Where LISTEN and session locks work."""
-        return self.direct_url or self.database_url
-
     def require_url(self) -> str:
         """The database's URL, or a ConfigError that says how to give one."""
         if not self.database_url:

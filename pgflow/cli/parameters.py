@@ -36,6 +36,8 @@ def instant(text: str) -> datetime:
 def pair(text: str) -> tuple[str, str]:
     """A name and a value, from name=value."""
     name, equals, value = text.partition("=")
+    if not text.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise click.BadParameter("it is no valid UTF-8")
     if not (name and equals):
         raise click.BadParameter(f"{text!r} is not name=value")
     return name, value

@@ -19,6 +19,7 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from pgflow.config import Settings
 from pgflow.db.failures import translated
+from pgflow.errors import ConfigError
 
 PLANNER = {
     "enable_seqscan": "off",
@@ -38,6 +39,21 @@ _KEEPALIVE = {
     "tcp_user_timeout": 15000,
 }
 _SERVER_KEEPALIVE = {"tcp_keepalives_idle": "2", "tcp_keepalives_interval": "1", "tcp_keepalives_count": "3"}
+
+
+def _url(settings: Settings, direct: bool = False) -> str:
+    """Where to. Of one that cannot be read nothing is repeated: it has a password."""
+    own = direct and settings.direct_url
+    url = own or settings.require_url()
+    try:
+        psycopg.conninfo.conninfo_to_dict(url)
+    except psycopg.Error:
+        raise ConfigError(
+            f"the database's URL ({'PGFLOW_DIRECT_URL' if own else 'PGFLOW_DATABASE_URL'}) cannot be read",
+            hint="write it like postgresql://user:password@host:5432/database, with %25 for % in a password, %40 for @,"
+            " %2F for / and %20 for a space",
+        ) from None
+    return url
 
 
 def _options(settings: Settings, direct: bool, extra: dict[str, str]) -> str:
@@ -80,10 +96,10 @@ async def open_async(
         direct: go around a pooler, for LISTEN and session locks.
         server_settings: more `SET`s, such as `statement_timeout="30s"`.
     """
-    url = settings.listen_url if direct else settings.require_url()
+    url = _url(settings, direct)
     with translated():
         connection = await psycopg.AsyncConnection.connect(
-            url or settings.require_url(), **_arguments(settings, purpose, direct, server_settings)
+            url, **_arguments(settings, purpose, direct, server_settings)
         )
     _configure(connection)
     return connection
@@ -93,11 +109,9 @@ def open_sync(
     settings: Settings, purpose: str, *, direct: bool = False, **server_settings: str
 ) -> psycopg.Connection[Any]:
     """An autocommit engine connection for sync code."""
-    url = settings.listen_url if direct else settings.require_url()
+    url = _url(settings, direct)
     with translated():
-        connection = psycopg.Connection.connect(
-            url or settings.require_url(), **_arguments(settings, purpose, direct, server_settings)
-        )
+        connection = psycopg.Connection.connect(url, **_arguments(settings, purpose, direct, server_settings))
     _configure(connection)
     return connection
 
@@ -122,7 +136,7 @@ async def _check_async(connection: psycopg.AsyncConnection[Any]) -> None:
 def pool_sync(settings: Settings, size: int = 4, *, users: bool = False) -> ConnectionPool[psycopg.Connection[Any]]:
     """A pool of engine connections, opened at first use; or, for users' own SQL, of plain ones in transactions."""
     return ConnectionPool(
-        settings.require_url(), min_size=0, max_size=size, open=False, timeout=15, configure=_configure,
+        _url(settings), min_size=0, max_size=size, open=False, timeout=15, configure=_configure,
         kwargs=_users(settings) if users else _arguments(settings, "client", False, {}), check=_check, name="pgflow",
     )  # fmt: skip
 
@@ -132,7 +146,7 @@ def pool_async(
 ) -> AsyncConnectionPool[psycopg.AsyncConnection[Any]]:
     """A pool of async engine connections, opened at first use; or, for users' SQL, of plain ones in transactions."""
     return AsyncConnectionPool(
-        settings.require_url(), min_size=0, max_size=size, open=False, timeout=15, configure=_configure_async,
+        _url(settings), min_size=0, max_size=size, open=False, timeout=15, configure=_configure_async,
         kwargs=_users(settings) if users else _arguments(settings, "client", False, {}), check=_check_async,
         name="pgflow",
     )  # fmt: skip

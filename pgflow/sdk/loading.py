@@ -50,13 +50,22 @@ def load(targets: Iterable[str]) -> dict[str, Task[..., Any]]:
 
 def definition_files(target: str) -> list[Path]:
     """The files in a folder, or the file, that look like definitions of workflows: YAML or JSON with `nodes`."""
-    path = Path(target)
+    path = _path(target)
     files: Iterable[Path] = [path] if path.is_file() else _files(path, WRITTEN)
     return [file for file in files if file.suffix in WRITTEN and _DEFINITION.search(file.read_bytes())]
 
 
-def _apps(target: str) -> Iterator[App]:
+def _path(target: str) -> Path:
     path = Path(target)
+    try:
+        path.exists()
+    except OSError as error:  # its name is too long, say
+        raise AppLoadError(f"{target[:100]} cannot be looked at: {error.strerror}") from None
+    return path
+
+
+def _apps(target: str) -> Iterator[App]:
+    path = _path(target)
     if path.is_dir():
         modules: list[ModuleType] = [_import(_module_name(file), file) for file in _candidates(path)]
     elif path.suffix in WRITTEN and path.exists():

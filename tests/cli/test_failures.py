@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -37,6 +38,31 @@ def test_no_database_at_all_is_told_with_what_to_do(command: list[str]) -> None:
     answer = invoke(*command)
     assert (answer.code, answer.out) == (2, "")
     assert "PGFLOW_DATABASE_URL" in answer.err
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://u:ge%zzheim@127.0.0.1/x", "postgresql://u:ge heim@127.0.0.1/x", "ge=heim=", "geheim"]
+)
+@pytest.mark.parametrize(
+    "command", [*ASKING, ["worker", str(Path(__file__))], ["scheduler"], ["api"], ["secret", "list"]]
+)
+def test_a_url_that_cannot_be_read_is_no_bug_and_not_repeated(
+    command: list[str], url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGFLOW_DATABASE_URL", url)
+    answer = invoke(*command)
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith("error: the database's URL (PGFLOW_DATABASE_URL) cannot be read")
+    assert "heim" not in answer.err
+
+
+def test_a_target_of_an_impossible_name_and_a_tag_of_other_bytes_are_wrong_usage(cli: Cli) -> None:
+    for command in (["check", "a" * 5000], ["run", "replay", "1", "a" * 5000]):
+        answer = cli(*command)
+        assert answer.code == 1
+        assert "cannot be looked at: File name too long" in answer.err
+    answer = cli("schedule", "create", "s", "x", "--every", "1h", "--tag", "a=\udcff")
+    assert (answer.code, answer.err.splitlines()[0]) == (2, "error: Invalid value for '--tag': it is no valid UTF-8")
 
 
 def test_a_bad_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
