@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pgflow.config import Settings
 from pgflow.errors import ConfigError
 from pgflow.redis.guard import AsyncKeyGuard, KeyGuard, lock_of
-from pgflow.redis.redlock import PATIENCE, TTL, Ask, Lock, Pause, Steps, Vote, acquire, release
+from pgflow.redis.redlock import TTL, Ask, Lock, Pause, Steps, Vote, acquire, release
 from tests.fixtures.valkey import Valkey, Valkeys
 
 
@@ -127,7 +127,7 @@ def guarded(*servers: Valkey) -> Settings:
     return Settings(redis_url=[server.url for server in servers], schema_name="shop")
 
 
-def test_a_release_never_frees_the_lock_of_another(valkey: Valkey) -> None:
+def test_a_release_never_frees_the_lock_of_another(valkey: Valkey, patient: None) -> None:
     guard = KeyGuard(guarded(valkey))
     name = lock_of("shop", "mail", "k").name
     with valkey.client() as client:
@@ -137,7 +137,7 @@ def test_a_release_never_frees_the_lock_of_another(valkey: Valkey) -> None:
     guard.close()
 
 
-async def test_a_release_never_frees_the_lock_of_another_in_async_code(valkey: Valkey) -> None:
+async def test_a_release_never_frees_the_lock_of_another_in_async_code(valkey: Valkey, patient: None) -> None:
     guard = AsyncKeyGuard(guarded(valkey))
     name = lock_of("shop", "mail", "k").name
     with valkey.client() as client:
@@ -147,7 +147,7 @@ async def test_a_release_never_frees_the_lock_of_another_in_async_code(valkey: V
     await guard.close()
 
 
-def test_the_lock_carries_the_schema_and_goes_away_by_itself(valkey: Valkey) -> None:
+def test_the_lock_carries_the_schema_and_goes_away_by_itself(valkey: Valkey, patient: None) -> None:
     guard = KeyGuard(guarded(valkey))
     with valkey.client() as client:
         with guard.held("mail", "ann@example.com"):
@@ -206,9 +206,9 @@ async def test_who_is_cancelled_while_waiting_holds_nothing(valkey: Valkey, pati
     await asyncio.gather(*tasks, return_exceptions=True)
     with valkey.client() as client:
         assert client.keys() == []
-    begun = time.monotonic()
-    async with guard.held("mail", "k"):
-        assert time.monotonic() - begun < PATIENCE / 2
+        async with guard.held("mail", "k"):
+            assert len(client.keys()) == 1
+        assert client.keys() == [], "it was ours"
     await guard.close()
 
 

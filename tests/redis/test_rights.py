@@ -30,7 +30,7 @@ def url(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> str:
     return re.sub(r"//:[^@]*@", "//pgflow:password@", valkey.url)
 
 
-async def test_a_user_of_the_guide_may_lock_publish_and_listen(url: str, valkey: Valkey) -> None:
+async def test_a_user_of_the_guide_may_lock_publish_and_listen(url: str, valkey: Valkey, patient: None) -> None:
     guard = KeyGuard(Settings(redis_url=[url]))
     with guard.held("mail", "k"), valkey.client() as client:
         assert len(client.keys("pgflow:*")) == 1

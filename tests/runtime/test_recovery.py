@@ -21,6 +21,7 @@ from pgflow.db import connect, migrations
 from pgflow.embedded import EmbeddedPostgres
 from pgflow.engine.enqueue import Request, Spec, enqueue
 from tests.fixtures.database import Engine, misplaced
+from tests.fixtures.workers import eventually, leading
 from tests.runtime.processes import WorkerProcess, until, worker
 
 TASKS = 20_000
@@ -114,22 +115,23 @@ def _freeze(process: WorkerProcess, seconds: float) -> None:
 
 
 @pytest.mark.xdist_group("processes")
-def test_a_zombies_late_writes_are_refused(database: Settings, engine: Engine, tmp_path: Path) -> None:
+async def test_a_zombies_late_writes_are_refused(database: Settings, engine: Engine, tmp_path: Path) -> None:
     """Frozen longer than its lease while running; its tasks are done by another; then it wakes and tries to write."""
     released = tmp_path / "released"
     asked = orjson.dumps({"path": str(released)})
     tasks = [engine.run(enqueue([Request(Spec("until_file"), asked)])).ids[0] for _ in range(8)]
     with worker(database, "--no-leader", **SHORT) as zombie:
-        until(lambda: engine.query("select count(*) from pgflow.lease") == [(8,)])
+        await eventually(lambda: engine.query("select count(*) from pgflow.lease") == [(8,)])
         pids = [zombie.pid, *zombie.executors()]
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
         released.touch()
-        with worker(database):
-            until(lambda: engine.query("select count(*) from pgflow.outcome") == [(8,)], 120)
-            for pid in pids[::-1]:
-                os.kill(pid, signal.SIGCONT)
-            log = zombie.stop(60)
+        async with leading(database.model_copy(update={"lease": 2.0})):
+            with worker(database, "--no-leader"):
+                await eventually(lambda: engine.query("select count(*) from pgflow.outcome") == [(8,)])
+                for pid in pids[::-1]:
+                    os.kill(pid, signal.SIGCONT)
+                log = zombie.stop(60)
     assert "lease_lost" in log or "reaped" in log
     assert {engine.state(task) for task in tasks} == {"completed"}
     completed = engine.query("select task_id, attempt::int from pgflow.event where type = 'task.completed'")

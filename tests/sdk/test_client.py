@@ -292,10 +292,10 @@ def test_cancel_redrive_and_result(sync_client: Client, engine: Engine) -> None:
     handle = sync_client.enqueue(apps.add, 1, 2)
     assert sync_client.cancel(handle.id) == [handle.id]
     with pytest.raises(TaskCancelled):
-        sync_client.result(handle, timeout=5)
+        sync_client.result(handle, timeout=60)
     assert sync_client.redrive(handle.id) == [handle.id]
     engine.settle(*engine.claim(), output=b"3")
-    assert sync_client.result(handle, timeout=5) == 3
+    assert sync_client.result(handle, timeout=60) == 3
     assert [event["type"] for event in sync_client.history(handle.id)] == [
         "task.enqueued", "task.cancelled", "task.redriven", "task.started", "task.completed"
     ]  # fmt: skip
@@ -314,7 +314,7 @@ def test_of_a_flurry_the_last_one_counts_once_it_is_quiet(sync_client: Client, e
     assert [engine.state(task) for task in ids] == ["skipped", "skipped", "skipped", "scheduled"]
     assert engine.query("select input from pgflow.task where id = %s", ids[-1]) == [({"a": 3, "b": 3},)]
     with pytest.raises(TaskCancelled, match="skipped"):
-        sync_client.result(ids[0], timeout=5)
+        sync_client.result(ids[0], timeout=60)
     engine.shift_clock(31)
     engine.run(timers.fire(10))
     (claimed,) = engine.claim()
@@ -383,7 +383,7 @@ def test_tasks_are_listed_newest_first_by_every_filter(sync_client: Client, engi
 
 async def test_an_async_client_waits_without_blocking(client: AsyncClient, engine: Engine) -> None:
     handle = await client.enqueue(apps.add, 1, 2)
-    waiting = asyncio.create_task(client.result(handle, timeout=10))
+    waiting = asyncio.create_task(client.result(handle, timeout=60))
     await asyncio.sleep(0.05)
     engine.settle(*engine.claim(), output=b"3")
     assert await waiting == 3

@@ -489,8 +489,8 @@ async def test_every_kind_of_handler_gets_it(database: Settings) -> None:
     async with AsyncClient(settings, app.tasks) as client, executing(settings, app.tasks):
         await client.secrets.set("API_TOKEN", "hunter22")
         for task in (async_one, plain_one, threaded, plain_flow):
-            assert await client.result(await client.enqueue(task), timeout=20) == 8
-        assert await client.result(await client.start(flow), timeout=20) == [8, 8]
+            assert await client.result(await client.enqueue(task), timeout=60) == 8
+        assert await client.result(await client.start(flow), timeout=60) == [8, 8]
 
 
 async def test_workers_of_several_engines_in_one_process_have_each_their_own(
@@ -504,7 +504,7 @@ async def test_workers_of_several_engines_in_one_process_have_each_their_own(
         async with executing(one, app.tasks), executing(two, app.tasks):
             for settings, length in ((one, 9), (two, 11)):
                 async with AsyncClient(settings, app.tasks) as client:
-                    assert await client.result(await client.enqueue(plain_one), timeout=20) == length
+                    assert await client.result(await client.enqueue(plain_one), timeout=60) == length
 
 
 def test_settings_do_not_show_the_keys_and_take_them_from_one_place(

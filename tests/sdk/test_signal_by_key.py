@@ -94,9 +94,9 @@ def test_names_that_are_the_engines_own_are_refused(sync_client: Client, engine:
 async def test_a_workflow_signals_another_by_its_key_once(database: Settings, engine: Engine, sender: Any) -> None:
     async with working(database, app.tasks), AsyncClient(database, app.tasks) as client:
         run = await client.start(waiting.options(key="friend"))
-        await client.result(await client.start(sender, "friend"), timeout=10)
-        assert "workflow" in await client.result(run, timeout=10)
+        await client.result(await client.start(sender, "friend"), timeout=60)
+        assert "workflow" in await client.result(run, timeout=60)
         lost = await client.start(sender, "nobody")
         with pytest.raises(Exception, match="NotFound"):
-            await client.result(lost, timeout=10)
+            await client.result(lost, timeout=60)
     assert len(sent(engine)) == 1

@@ -17,6 +17,7 @@ from pgflow.engine.subscriptions import Delivery
 from pgflow.errors import TaskFailed
 from pgflow.sdk.async_client import AsyncClient
 from pgflow.signature import Kind, Scheme, verify
+from pgflow.tasks import deliver
 from tests.fixtures.database import Engine
 from tests.fixtures.workers import Workers, eventually, outcome
 from tests.outbound.mailbox import mailbox
@@ -24,6 +25,8 @@ from tests.outbound.servers import Request, Server, respond, serving
 from tests.subscriptions import apps
 
 SECRETS = ["whsec_" + "a" * 32, "whsec_" + "b" * 32]
+LASTING = (0.05, *(3.0,) * 6)
+"""Pauses: a second attempt soon, and then time enough to do something before the delivery is given up."""
 
 
 def said(server: Server) -> list[dict[str, Any]]:
@@ -114,14 +117,15 @@ async def test_deliveries_are_not_told_of_themselves(client: AsyncClient, flow_w
         await client.subscriptions.create("all", server.url, types=["*"])
         await outcome(client, await client.enqueue(apps.noop))
         await settled(client, "all", 2)
-        await client.result(await client.subscriptions.test("all"), timeout=20)
+        await client.result(await client.subscriptions.test("all"), timeout=60)
         assert len(await settled(client, "all", 2)) == 2
     assert len(server.requests) == 3
 
 
 async def test_a_receiver_that_is_down_gets_all_of_it_later_under_the_same_id(
-    client: AsyncClient, flow_workers: Workers
+    client: AsyncClient, flow_workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(deliver, "DELAYS", LASTING)
     async with serving() as server, flow_workers():
         server.answer = respond(503)
         await client.subscriptions.create("ops", server.url, types=["task.completed"], secrets=["HOOK_KEY"])
@@ -177,7 +181,7 @@ async def test_a_redirect_is_not_followed(client: AsyncClient, flow_workers: Wor
     async with serving() as other, serving(respond(307, location=other.url)) as server, flow_workers():
         await client.subscriptions.create("ops", server.url, types=["task.completed"])
         with pytest.raises(TaskFailed, match="answered 307 Temporary Redirect; redirects are not followed"):
-            await client.result(await client.subscriptions.test("ops"), timeout=20)
+            await client.result(await client.subscriptions.test("ops"), timeout=60)
         assert other.connections == 0
 
 
@@ -186,7 +190,7 @@ async def test_what_must_not_be_called_is_not(client: AsyncClient, local: Settin
     async with serving() as server, flow_workers(settings=strict):  # type: ignore[call-arg]
         await client.subscriptions.create("ops", server.url)
         with pytest.raises(TaskFailed, match=r"127\.0\.0\.1 is this host itself"):
-            await client.result(await client.subscriptions.test("ops"), timeout=20)
+            await client.result(await client.subscriptions.test("ops"), timeout=60)
         assert server.connections == 0
 
 
@@ -232,10 +236,10 @@ async def test_many_that_were_given_up_disable_and_can_be_had_again(
         assert {(d.state, d.status) for d in found} == {("completed", 204)}
         assert await client.subscriptions.redeliver("ops", since=since) == []
         (again,) = await client.subscriptions.redeliver("ops", found[0].id)
-        assert await client.result(again, timeout=20) == {
+        assert await client.result(again, timeout=60) == {
             "delivered": True,
             "status": 204,
-            "seconds": pytest.approx(0, abs=5),
+            "seconds": pytest.approx(0, abs=60),
         }
         assert len(await client.subscriptions.redeliver("ops", since=since, again=True)) == 2
         await settled(client, "ops", 5)
@@ -259,14 +263,17 @@ async def test_days_without_success_disable(client: AsyncClient, flow_workers: W
         assert sorted(d.delivered for d in found) == [False, True]
 
 
-async def test_a_removed_subscription_is_told_nothing_more(client: AsyncClient, flow_workers: Workers) -> None:
+async def test_a_removed_subscription_is_told_nothing_more(
+    client: AsyncClient, flow_workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliver, "DELAYS", LASTING)
     async with serving(respond(500)) as server, flow_workers():
         await client.subscriptions.create("ops", server.url, types=["task.completed"])
         await outcome(client, await client.enqueue(apps.noop))
         await eventually(lambda: server.requests)
         (delivery,) = await client.subscriptions.deliveries("ops")
         await client.subscriptions.remove("ops")
-        done = await client.result(delivery.id, timeout=20)
+        done = await client.result(delivery.id, timeout=60)
         assert done == {"delivered": False, "why": "the subscription was removed"}
 
 
@@ -276,20 +283,20 @@ async def test_a_secret_that_is_not_there_is_told_and_waited_for(
     async with serving() as server, flow_workers():
         await client.subscriptions.create("ops", "${secrets.HOOK_URL}", secrets=["MISSING_KEY"])
         with pytest.raises(TaskFailed, match="there is no secret"):
-            await client.result(await client.subscriptions.test("ops"), timeout=20)
+            await client.result(await client.subscriptions.test("ops"), timeout=60)
         assert server.requests == []
         monkeypatch.setenv("PGFLOW_SECRET_HOOK_URL", f"{server.url}/hidden-path")
         monkeypatch.setenv("PGFLOW_SECRET_MISSING_KEY", "whsec_" + "c" * 32)
-        await client.result(await client.subscriptions.test("ops"), timeout=20)
+        await client.result(await client.subscriptions.test("ops"), timeout=60)
         assert server.requests[0].target == "/hidden-path"
         server.answer = respond(500)
         test = await client.subscriptions.test("ops")
         with pytest.raises(TaskFailed):
-            await client.result(test, timeout=20)
+            await client.result(test, timeout=60)
         assert "hidden-path" not in str(await client.show(test.id))
         monkeypatch.setenv("PGFLOW_SECRET_HOOK_URL", "postgresql://root:hidden-word@db.example/shop")
         with pytest.raises(TaskFailed, match="the secret HOOK_URL holds no URL that can be called") as failed:
-            await client.result(await client.subscriptions.test("ops"), timeout=20)
+            await client.result(await client.subscriptions.test("ops"), timeout=60)
         assert "hidden-word" not in str(failed.value.error)
 
 
@@ -327,7 +334,7 @@ async def test_mail_that_is_not_set_up_says_what_to_do(client: AsyncClient, flow
     async with flow_workers():
         await client.subscriptions.create("ops", "mailto:ann@example.com")
         with pytest.raises(TaskFailed, match="PGFLOW_SMTP_URL is not set; set PGFLOW_SMTP_URL="):
-            await client.result(await client.subscriptions.test("ops"), timeout=20)
+            await client.result(await client.subscriptions.test("ops"), timeout=60)
 
 
 async def test_an_alert_reaches_a_chat(client: AsyncClient, flow_workers: Workers) -> None:

@@ -160,10 +160,10 @@ def test_a_worker_that_is_killed_between_start_and_settlement_starts_one_run(
             answer = hooks.deliver("sums", b'{"a": 1, "b": 2}')
             until(lambda: runs(engine))
             first.kill()
-        # Its sessions wait for the lock, and would still settle once they have it.
+        # Its sessions wait for the lock, or are about to, and would still settle once they have it.
         engine.query(
-            "select pg_terminate_backend(pid) from pg_stat_activity"
-            " where datname = current_database() and wait_event_type = 'Lock'"
+            "select pg_terminate_backend(pid, 60000) from pg_stat_activity where datname = current_database()"
+            " and application_name ~ '^pgflow (claim|settle|heart|leader|history|housekeeping)'"
         )
         blocker.rollback()
     assert answer.delivery not in outcomes(engine)

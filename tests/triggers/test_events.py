@@ -45,7 +45,7 @@ class Stage:
 
     async def emit(self, name: str, payload: Any = None, **rest: Any) -> Any:
         """Emit, and wait until it is told."""
-        return await self.client.result(await self.client.emit(name, payload, **rest), timeout=20)
+        return await self.client.result(await self.client.emit(name, payload, **rest), timeout=60)
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ async def test_an_event_starts_what_has_a_trigger_for_it(stage: Stage) -> None:
     assert (await stage.emit("order/paid", paid(5), key="42"))["started"] == []
     assert (await stage.emit("order/sent", paid(50), key="42"))["started"] == []
     (run,) = (await stage.emit("order/paid", paid(50), key="42"))["started"]
-    assert await stage.client.result(run, timeout=10) == "42: 50"
+    assert await stage.client.result(run, timeout=60) == "42: 50"
     shown = await stage.client.show(run)
     assert (shown["key"].startswith("event:"), shown["tags"]) == (True, {"trigger": "bill"})
 
@@ -75,9 +75,9 @@ async def test_a_pattern_takes_all_names_below_it(stage: Stage) -> None:
     for pattern in ("*", "order/*", "order/paid", "order/paid/*", "other/*"):
         await stage.client.triggers.create(f"on-{len(pattern)}-{pattern[:5].strip('/*')}", whole, event=pattern)
     handle = await stage.client.emit("order/paid", 1, key="k", id="mine")
-    started = (await stage.client.result(handle, timeout=10))["started"]
+    started = (await stage.client.result(handle, timeout=60))["started"]
     assert len(started) == 3
-    event = await stage.client.result(started[0], timeout=10)
+    event = await stage.client.result(started[0], timeout=60)
     assert {name: event[name] for name in ("name", "payload", "key", "id")} == {
         "name": "order/paid", "payload": 1, "key": "k", "id": "mine"
     }  # fmt: skip
@@ -116,14 +116,14 @@ async def test_a_trigger_that_cannot_start_its_run_is_told_and_keeps_no_other_fr
     await create("c-good", whole, event="tick")
     handle = await stage.client.emit("tick", 1)
     with pytest.raises(TaskFailed, match=r"a-bad.*b-worse"):
-        await stage.client.result(handle, timeout=10)
+        await stage.client.result(handle, timeout=60)
     await eventually(
         lambda: stage.engine.query("select count(*) from pgflow.outcome where state = 'completed'") == [(1,)]
     )
     await stage.client.triggers.put("a-bad", whole, event="tick")
     await stage.client.triggers.remove("b-worse")
     await stage.client.redrive(handle.id)
-    assert len((await stage.client.result(handle, timeout=10))["started"]) == 2
+    assert len((await stage.client.result(handle, timeout=60))["started"]) == 2
     assert stage.engine.query("select count(*) from pgflow.task where name = 'whole'") == [(2,)]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import threading
 
 import pytest
 
@@ -36,7 +36,7 @@ async def test_cancelling_a_run_again_while_it_undoes_changes_nothing(database: 
             await client.cancel(run.id)
             await asyncio.sleep(0.05)
         with pytest.raises(TaskCancelled):
-            await client.result(run, timeout=10)
+            await client.result(run, timeout=60)
         told = engine.query("select count(*) from pgflow.event where type = 'workflow.cancelling'")
         assert told == [(1,)], "told once"
         assert undoing == ["begun"]
@@ -45,24 +45,27 @@ async def test_cancelling_a_run_again_while_it_undoes_changes_nothing(database: 
 async def test_a_run_is_told_to_cancel_itself_before_its_replay_has_come_to_what_is_to_be_undone(
     database: Settings, engine: Engine
 ) -> None:
-    app, undone = App(), list[str]()
+    app, undone, may_begin = App(), list[str](), threading.Event()
+    may_begin.set()
 
     def undo() -> None:
         undone.append("undone")
 
     @app.workflow(name="slow_start")
     def slow_start(ctx: SyncContext) -> None:
-        time.sleep(0.3)  # as a busy machine does to any code
+        may_begin.wait(60)  # as a busy machine holds up any code
         ctx.compensate(undo)
         ctx.signal("never")
 
     async with AsyncClient(database, app.tasks) as client, working(database, app.tasks) as worker:
         run = await client.start(slow_start)
         await eventually(lambda: engine.query("select 1 from pgflow.inbox where needed > arrived"))
+        may_begin.clear()
         await client.cancel(run.id)
         await eventually(lambda: worker.runner.running.get(run.id) and worker.runner.running[run.id].replay)
         await client.cancel(run.id)
         worker.runner.cancel(run.id, worker.runner.running[run.id].claimed.epoch)  # what its heart hears
+        may_begin.set()
         with pytest.raises(TaskCancelled):
-            await client.result(run, timeout=10)
+            await client.result(run, timeout=60)
         assert undone == ["undone"]

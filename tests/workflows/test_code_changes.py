@@ -112,7 +112,7 @@ async def test_a_renamed_step_is_found_out_before_it_is_done_and_the_old_code_ca
     assert "test_code_changes.py:" in detail["message"]
     await client.resume(run)
     async with working(database, app_with(first).tasks):
-        assert await client.result(run, timeout=10) == "shipped 5"
+        assert await client.result(run, timeout=60) == "shipped 5"
     assert CALLS == ["charge 5", "ship 5"]
 
 
@@ -134,7 +134,7 @@ async def test_what_no_longer_fits_its_annotation_parks_the_run(
     assert detail["type"] == "HistoryMismatch"
     await client.resume(run)
     async with working(database, app_with(first).tasks):
-        assert await client.result(run, timeout=10) == "shipped 5"
+        assert await client.result(run, timeout=60) == "shipped 5"
 
 
 async def test_a_signal_may_have_a_slash_in_its_name(database: Settings, engine: Engine, client: AsyncClient) -> None:
@@ -148,4 +148,4 @@ async def test_a_signal_may_have_a_slash_in_its_name(database: Settings, engine:
         worker.workflows.keep = 0
         run = await client.start(app.tasks["order"], 1)
         await client.signal(run, "orders/42", "yes")
-        assert await client.result(run, timeout=10) == "yes"
+        assert await client.result(run, timeout=60) == "yes"

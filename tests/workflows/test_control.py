@@ -79,7 +79,7 @@ async def test_code_that_does_not_fit_parks_the_run_which_goes_on_once_it_is_men
     assert "- charge" in standing.detail["diff"]
     assert await client.resume(run) == [run.id]
     async with running(first):
-        assert await client.result(run, timeout=10) == "shipped 5"
+        assert await client.result(run, timeout=60) == "shipped 5"
     assert CALLS == ["charge 5", "ship 5"]
     told = [event for event in await client.history(run.id) if event["type"] in {"workflow.parked", "task.resumed"}]
     assert types(told) == ["workflow.parked", "task.resumed"]
@@ -108,7 +108,7 @@ async def test_a_step_put_in_before_recorded_ones_is_done_and_the_rest_answers_f
         await reach(client, run, "waiting")
     async with running(versions.app(versions.weighed)):
         await client.signal(run, "go")
-        assert await client.result(run, timeout=10) == "shipped 5, 7 kg"
+        assert await client.result(run, timeout=60) == "shipped 5, 7 kg"
     assert CALLS == ["charge 5", "weigh", "ship 5"]
 
 
@@ -124,7 +124,7 @@ async def test_runs_that_passed_a_change_before_it_was_made_go_the_old_way(
         await reach(client, new, "waiting")
         for run in (old, new):
             await client.signal(run, "go")
-            await client.result(run, timeout=10)
+            await client.result(run, timeout=60)
     assert CALLS == ["charge 5", "weigh", "charge 6", "ship 5", "ship 6"]
 
 
@@ -139,7 +139,7 @@ async def test_a_paused_run_does_not_go_on_until_it_is_resumed(running: Running,
         await reach(client, run, "paused")
         assert CALLS == ["charge 5"]
         assert await client.resume(run) == [run.id]
-        assert await client.result(run, timeout=10) == "shipped 5"
+        assert await client.result(run, timeout=60) == "shipped 5"
     events = await client.history(run.id)
     by = {event["type"]: event["actor"] for event in events if event["type"] in {"task.paused", "task.resumed"}}
     assert by == {"task.paused": "ann", "task.resumed": "ann"}
@@ -196,7 +196,7 @@ async def test_a_run_with_something_to_undo_undoes_it_before_it_is_cancelled(
         ((child,),) = engine.query("select id from pgflow.task where parent_id = %s", run.id)
         assert await client.cancel(run.id) == [child], "the run itself is told, and not waited for"
         with pytest.raises(TaskCancelled):
-            await client.result(run, timeout=10)
+            await client.result(run, timeout=60)
     assert CALLS == ["charge 5", "refund 5"]
     assert engine.state(child) == "cancelled"
     events = types(await client.history(run.id, task=run.id))
@@ -228,7 +228,7 @@ async def test_a_child_workflow_with_something_to_undo_undoes_it_when_its_run_is
         await reach(client, Handle(child), "waiting")
         assert sorted(await client.cancel(run.id)) == [run.id, grandchild]
         with pytest.raises(TaskCancelled):
-            await client.result(child, timeout=10)
+            await client.result(child, timeout=60)
     assert CALLS == ["charge 5", "refund 5"]
 
 
@@ -241,7 +241,7 @@ async def test_a_paused_run_that_is_cancelled_cleans_up(running: Running, client
         await client.signal(run, "go")
         await client.cancel(run.id)
         with pytest.raises(TaskCancelled):
-            await client.result(run, timeout=10)
+            await client.result(run, timeout=60)
     assert CALLS == ["charge 5", "refund 5"]
     assert engine.query("select count(*) from pgflow.paused_run") == [(0,)]
 
@@ -267,7 +267,7 @@ async def failed(running: Running, client: AsyncClient, app: App) -> Any:
         await reach(client, run, "waiting", done="double")
         await client.signal(run, "bonus", 100)
         with pytest.raises(TaskFailed):
-            await client.result(run, timeout=20)
+            await client.result(run, timeout=60)
     return run
 
 
@@ -281,7 +281,7 @@ async def test_a_fork_takes_over_what_was_recorded_before_the_step(
     versions.FAIL[0] = False
     fork = await client.fork(run, from_step="broken_once")
     async with running(app):
-        assert await client.result(fork, timeout=10) == "shipped 110"
+        assert await client.result(fork, timeout=60) == "shipped 110"
     assert CALLS == ["broken_once", "ship 110"], "the charge, the child and the signal are taken over"
     events = await client.history(fork.id)
     (forked,) = [event for event in events if event["type"] == "workflow.forked" and event["task_id"] == fork.id]
@@ -300,7 +300,7 @@ async def test_a_fork_with_another_input_does_again_what_comes_from_its_step_on(
     fork = await client.fork(run, from_step="charge", set={"input.amount": 8})
     await client.signal(fork, "bonus", 1)
     async with running(app):
-        assert await client.result(fork, timeout=10) == "shipped 17"
+        assert await client.result(fork, timeout=60) == "shipped 17"
     assert CALLS == ["charge 8", "double 8", "broken_once", "ship 17"]
     data = next(event["data"] for event in await client.history(fork.id) if event["type"] == "workflow.forked")
     assert data.items() >= {"from": run.id, "step": "charge", "set": {"input.amount": 8}}.items()
@@ -313,7 +313,7 @@ async def test_a_signal_that_nobody_had_taken_is_there_in_the_fork(running: Runn
     versions.FAIL[0] = False
     fork = await client.fork(run, from_step="$signal:bonus")
     async with running(app):
-        assert await client.result(fork, timeout=10) == "shipped 110"
+        assert await client.result(fork, timeout=60) == "shipped 110"
     assert CALLS == ["broken_once", "ship 110"]
 
 
@@ -325,7 +325,7 @@ async def test_a_fork_from_a_child_spawns_it_anew(running: Running, client: Asyn
     fork = await client.fork(run, from_step="double")
     await client.signal(fork, "bonus", 2)
     async with running(app):
-        assert await client.result(fork, timeout=10) == "shipped 12"
+        assert await client.result(fork, timeout=60) == "shipped 12"
     assert CALLS == ["double 5", "broken_once", "ship 12"]
 
 

@@ -33,7 +33,7 @@ async def test_the_end_is_recorded_with_the_lease(database: Settings) -> None:
                 together.append("task/record" in calls)
 
         executor.settler.before_commit = look
-        await client.result(await client.start(short), timeout=10)
+        await client.result(await client.start(short), timeout=60)
         assert together == [True]
 
 
@@ -46,7 +46,7 @@ async def test_a_workflow_that_took_too_long_has_finished_once(database: Setting
 
     async with AsyncClient(database, app.tasks) as client, working(database, app.tasks):
         with pytest.raises(TaskFailed, match="took longer"):
-            await client.result(await client.start(long), timeout=10)
+            await client.result(await client.start(long), timeout=60)
     assert engine.query(FINISHED) == [("failed",)]
 
 

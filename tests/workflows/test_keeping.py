@@ -45,7 +45,7 @@ async def test_kept_code_goes_on_where_it_stands(database: Settings, engine: Eng
     async with AsyncClient(database, app.tasks) as client, working(database, app.tasks) as worker:
         run = await client.start(flow)
         await say(client, engine, run, "abc")
-        assert await client.result(run, timeout=10) == ["a", "b", "c"]
+        assert await client.result(run, timeout=60) == ["a", "b", "c"]
         assert worker.workflows.resumed == 3
     assert (passages, left) == (["begun"], [])
 
@@ -57,7 +57,7 @@ async def test_code_that_is_not_kept_is_replayed(database: Settings, engine: Eng
         worker.workflows.keep = 0
         run = await client.start(flow)
         await say(client, engine, run, "abc")
-        assert await client.result(run, timeout=10) == ["a", "b", "c"]
+        assert await client.result(run, timeout=60) == ["a", "b", "c"]
         assert worker.workflows.resumed == 0
     assert passages == ["begun"] * 4
     assert left == ["Suspended"] * 3
@@ -72,18 +72,18 @@ async def test_what_somebody_else_went_on_with_is_dropped(database: Settings, en
         working(database, app.tasks) as one,
         working(database, app.tasks) as other,
     ):
-        only(one, other)
+        await only(one, other)
         run = await client.start(flow)
         await say(client, engine, run, "a")
         await eventually(lambda: one.workflows.resumed == 1)
         await eventually(lambda: engine.query(WAITING))
-        only(other, one)
+        await only(other, one)
         await say(client, engine, run, "b")
         await eventually(lambda: other.workflows.replayed == 1)
         await eventually(lambda: engine.query(WAITING))
-        only(one, other)
+        await only(one, other)
         await say(client, engine, run, "c")
-        assert await client.result(run, timeout=10) == ["a", "b", "c"]
+        assert await client.result(run, timeout=60) == ["a", "b", "c"]
         assert (one.workflows.resumed, one.workflows.replayed) == (1, 2)
     assert passages == ["begun"] * 3
     assert left == ["Suspended"] * 2

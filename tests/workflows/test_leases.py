@@ -39,6 +39,6 @@ async def test_the_steps_of_a_zombie_are_refused(database: Settings, engine: Eng
         await asyncio.sleep(0.1)
         assert engine.query("select count(*) from pgflow.event where key = 'slow'") == [(0,)]
         gates[1].set()
-        assert await client.result(run, timeout=10) == "quick, slow 1"
+        assert await client.result(run, timeout=60) == "quick, slow 1"
     assert begun == ["quick", "slow", "slow"]
     assert engine.query("select count(*) from pgflow.outcome") == [(1,)]

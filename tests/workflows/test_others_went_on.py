@@ -6,8 +6,8 @@ from pgflow import App, Context, RetryPolicy, step
 from pgflow.config import Settings
 from pgflow.sdk.async_client import AsyncClient
 from tests.fixtures.database import Engine
-from tests.fixtures.workers import eventually
-from tests.workflows.conftest import only, working
+from tests.fixtures.workers import eventually, executing
+from tests.workflows.conftest import fire, only
 
 
 async def test_a_child_that_another_worker_spawned_is_noticed(database: Settings, engine: Engine) -> None:
@@ -24,16 +24,17 @@ async def test_a_child_that_another_worker_spawned_is_noticed(database: Settings
 
     async with (
         AsyncClient(database, app.tasks) as client,
-        working(database, app.tasks) as one,
-        working(database, app.tasks) as other,
+        executing(database, app.tasks) as one,
+        executing(database, app.tasks) as other,
     ):
-        only(one, other)
+        await only(one, other)
         run = await client.start(rested)
         await eventually(lambda: engine.query("select 1 from pgflow.delayed"))
-        only(other, one, "far")  # spawns the child, and waits for it
+        await only(other, one, "far")  # spawns the child, and waits for it
+        await fire(engine, other)
         await eventually(lambda: engine.query("select 1 from pgflow.inbox where needed > arrived"))
-        only(one, other)  # runs the child, and then the workflow that it has kept where it slept
-        assert await client.result(run, timeout=10) == "done"
+        await only(one, other)  # runs the child, and then the workflow that it has kept where it slept
+        assert await client.result(run, timeout=60) == "done"
 
 
 async def test_a_try_that_another_worker_made_is_noticed(database: Settings, engine: Engine) -> None:
@@ -56,16 +57,18 @@ async def test_a_try_that_another_worker_made_is_noticed(database: Settings, eng
 
     async with (
         AsyncClient(database, app.tasks) as client,
-        working(database, app.tasks) as one,
-        working(database, app.tasks) as other,
+        executing(database, app.tasks) as one,
+        executing(database, app.tasks) as other,
     ):
-        only(one, other)
+        await only(one, other)
         run = await client.start(tried)
         await eventually(lambda: len(tries()) == 1)
         await eventually(lambda: engine.query("select 1 from pgflow.delayed"))
-        only(other, one)
+        await only(other, one)
+        await fire(engine, other)
         await eventually(lambda: len(tries()) == 2)
         await eventually(lambda: engine.query("select 1 from pgflow.delayed"))
-        only(one, other)
+        await only(one, other)
+        await fire(engine, one)
         await eventually(lambda: engine.state(run.id) == "failed")
         assert sorted(tries()) == [1, 2, 3]

@@ -13,22 +13,20 @@ from pgflow.sdk.async_client import AsyncClient
 from tests.fixtures.database import Engine
 from tests.fixtures.workers import Workers, outcome
 from tests.workflows import every_method, flows
-from tests.workflows.conftest import working
+from tests.workflows.conftest import fire, working
 
 
 async def waiting(client: AsyncClient, run: int) -> None:
     """Until the run waits for something."""
-    for _ in range(1000):
-        if (await client.show(run))["state"] in {"waiting", "sleeping"}:
-            return
-        await asyncio.sleep(0.005)
-    pytest.fail("it does not wait")
+    async with asyncio.timeout(60):
+        while (await client.show(run))["state"] not in {"waiting", "sleeping"}:
+            await asyncio.sleep(0.005)
 
 
 async def test_steps_run_once_and_in_order(flow_workers: Workers, flow_client: AsyncClient, engine: Engine) -> None:
     async with flow_workers():
         run = await flow_client.start(flows.steps, 3)
-        assert await flow_client.result(run, timeout=10) == ["0", "1", "2"]
+        assert await flow_client.result(run, timeout=60) == ["0", "1", "2"]
         assert flows.CALLS == ["0", "1", "2"]
     assert engine.events(run.id) == [
         "task.started", "workflow.started", "step.completed", "step.completed", "step.completed", "workflow.finished",
@@ -41,52 +39,53 @@ async def test_steps_run_once_and_in_order(flow_workers: Workers, flow_client: A
 async def test_steps_of_a_plain_workflow(flow_workers: Workers, flow_client: AsyncClient) -> None:
     async with flow_workers():
         run = await flow_client.start(flows.plain_steps, 3)
-        assert await flow_client.result(run, timeout=10) == ["0", "1", "2"]
+        assert await flow_client.result(run, timeout=60) == ["0", "1", "2"]
 
 
 async def test_a_sleep_holds_nothing_and_repeats_no_step(
-    flow_workers: Workers, flow_client: AsyncClient, engine: Engine
+    unled_flow_workers: Workers, flow_client: AsyncClient, engine: Engine
 ) -> None:
-    async with flow_workers() as executor:
+    async with unled_flow_workers() as executor:
         run = await flow_client.start(flows.nap, 0.3)
         await waiting(flow_client, run.id)
         assert executor.runner.in_hand == 0
         assert engine.query("select count(*) from pgflow.lease") == [(0,)]
-        assert await flow_client.result(run, timeout=10) == "slept"
+        await fire(engine, executor)
+        assert await flow_client.result(run, timeout=60) == "slept"
         assert flows.CALLS == ["before", "after"]
 
 
 async def test_children(flow_workers: Workers, flow_client: AsyncClient) -> None:
     async with flow_workers():
         run = await flow_client.start(flows.family, [1, 2, 3])
-        assert await flow_client.result(run, timeout=10) == 12
+        assert await flow_client.result(run, timeout=60) == 12
 
 
 @pytest.mark.parametrize("concurrency", [None, 7])
 async def test_a_map_over_children(flow_workers: Workers, flow_client: AsyncClient, concurrency: int | None) -> None:
     async with flow_workers():
         run = await flow_client.start(flows.spread, list(range(50)), concurrency)
-        assert await flow_client.result(run, timeout=10) == sum(range(50)) * 2
+        assert await flow_client.result(run, timeout=60) == sum(range(50)) * 2
 
 
 async def test_children_of_a_plain_workflow(flow_workers: Workers, flow_client: AsyncClient) -> None:
     async with flow_workers():
         run = await flow_client.start(flows.plain_family, [1, 2, 3])
-        assert await flow_client.result(run, timeout=10) == 200 + 12 + 2
+        assert await flow_client.result(run, timeout=60) == 200 + 12 + 2
 
 
 async def test_a_failed_child_fails_its_parent(flow_workers: Workers, flow_client: AsyncClient) -> None:
     async with flow_workers():
         run = await flow_client.start(flows.parent_of_broken, False)
         with pytest.raises(TaskFailed, match="broken for good"):
-            await flow_client.result(run, timeout=10)
+            await flow_client.result(run, timeout=60)
         assert (await flow_client.show(run.id))["error"]["reason"] == "child"
 
 
 async def test_a_failed_child_can_be_caught(flow_workers: Workers, flow_client: AsyncClient) -> None:
     async with flow_workers():
         run = await flow_client.start(flows.parent_of_broken, True)
-        assert await flow_client.result(run, timeout=10) == "TaskFailed 8"
+        assert await flow_client.result(run, timeout=60) == "TaskFailed 8"
 
 
 async def test_a_signal_that_came_before_anyone_waited(flow_workers: Workers, flow_client: AsyncClient) -> None:
@@ -94,7 +93,7 @@ async def test_a_signal_that_came_before_anyone_waited(flow_workers: Workers, fl
     await flow_client.signal(run, "other", 1)
     await flow_client.signal(run, "confirmed", flows.Confirmation(by="ann"))
     async with flow_workers():
-        assert await flow_client.result(run, timeout=10) == "ann"
+        assert await flow_client.result(run, timeout=60) == "ann"
 
 
 async def test_a_signal_wakes_who_waits_for_it(flow_workers: Workers, flow_client: AsyncClient) -> None:
@@ -103,19 +102,19 @@ async def test_a_signal_wakes_who_waits_for_it(flow_workers: Workers, flow_clien
         await waiting(flow_client, run.id)
         await flow_client.signal(run, "other", 1)
         await flow_client.signal(run, "confirmed", {"by": "bob"})
-        assert await flow_client.result(run, timeout=10) == "bob"
+        assert await flow_client.result(run, timeout=60) == "bob"
 
 
 async def test_a_signal_that_does_not_come_in_time(flow_workers: Workers, flow_client: AsyncClient) -> None:
     async with flow_workers():
         run = await flow_client.start(flows.confirm, 0.05)
-        assert await flow_client.result(run, timeout=10) == "expired"
+        assert await flow_client.result(run, timeout=60) == "expired"
 
 
 async def test_signals_to_nobody_are_refused(flow_workers: Workers, flow_client: AsyncClient) -> None:
     async with flow_workers():
         run = await flow_client.start(flows.steps, 1)
-        await flow_client.result(run, timeout=10)
+        await flow_client.result(run, timeout=60)
         with pytest.raises(NotFound, match="finished"):
             await flow_client.signal(run, "late")
         with pytest.raises(NotFound, match="no run 424242"):
@@ -126,7 +125,7 @@ async def test_a_step_is_tried_again(flow_workers: Workers, flow_client: AsyncCl
     async with flow_workers():
         flows.TROUBLE["charge"] = 2
         run = await flow_client.start(flows.stubborn, "charge")
-        assert await flow_client.result(run, timeout=10) == "charge done"
+        assert await flow_client.result(run, timeout=60) == "charge done"
     tries = engine.query("select type::text, attempt from pgflow.event where type::text like 'step.%%' order by id")
     assert tries == [("step.retried", 1), ("step.retried", 2), ("step.completed", 3)]
 
@@ -141,7 +140,7 @@ async def test_a_step_whose_tries_are_spent_fails_the_run_and_redrive_tries_it_a
         assert (shown["state"], shown["error"]["type"], shown["error"]["reason"]) == ("failed", "CardDeclined", "step")
         assert shown["error"]["step"] == "flaky"
         await flow_client.redrive(run.id)
-        assert await flow_client.result(run, timeout=10) == "charge done"
+        assert await flow_client.result(run, timeout=60) == "charge done"
     tries = engine.query("select type::text, attempt from pgflow.event where type::text like 'step.%%' order by id")
     assert [attempt for _, attempt in tries] == [1, 2, 3, 4, 5]
     assert [kind for kind, _ in tries] == [
@@ -155,7 +154,7 @@ async def test_a_failed_step_can_be_caught_and_is_the_same_at_replay(
     async with flow_workers():
         flows.TROUBLE["charge"] = 99
         run = await flow_client.start(flows.careful)
-        assert await flow_client.result(run, timeout=10) == "instead: charge declined"
+        assert await flow_client.result(run, timeout=60) == "instead: charge declined"
 
 
 async def test_a_failed_run_is_undone_in_reverse(flow_workers: Workers, flow_client: AsyncClient) -> None:
@@ -169,7 +168,7 @@ async def test_a_failed_run_is_undone_in_reverse(flow_workers: Workers, flow_cli
 async def test_a_run_that_succeeds_undoes_nothing(flow_workers: Workers, flow_client: AsyncClient) -> None:
     async with flow_workers():
         run = await flow_client.start(flows.saga)
-        assert await flow_client.result(run, timeout=10) == "done"
+        assert await flow_client.result(run, timeout=60) == "done"
         assert flows.CALLS == ["first", "second", "third"]
 
 
@@ -179,7 +178,7 @@ async def test_continuing_as_new_keeps_the_run_and_its_signals(
     run = await flow_client.start(flows.counting, 1, 4)
     await flow_client.signal(run, "stop", "please")
     async with flow_workers():
-        assert await flow_client.result(run, timeout=10) == "4 please"
+        assert await flow_client.result(run, timeout=60) == "4 please"
         assert flows.CALLS == ["at 1", "at 2", "at 3", "at 4"]
     keys = [key for (key,) in engine.query("select key from pgflow.event where type = 'step.completed' order by id")]
     assert keys == ["note", "2/note", "3/note", "4/note", "4/$signal:stop"]
@@ -188,7 +187,7 @@ async def test_continuing_as_new_keeps_the_run_and_its_signals(
 async def test_what_is_drawn_is_the_same_at_replay(flow_workers: Workers, flow_client: AsyncClient) -> None:
     async with flow_workers():
         run = await flow_client.start(flows.draws)
-        drawn = await flow_client.result(run, timeout=10)
+        drawn = await flow_client.result(run, timeout=60)
         assert ["|".join(drawn)] * 2 == flows.CALLS
 
 
@@ -201,7 +200,7 @@ async def test_what_a_run_tells_of_itself(flow_workers: Workers, flow_client: As
         assert told is not None
         assert (told["state"], told["progress"], told["note"]) == ({"stage": "waiting"}, 0.5, "half")
         await flow_client.signal(run, "go on")
-        await flow_client.result(run, timeout=10)
+        await flow_client.result(run, timeout=60)
         told = await flow_client.state(run)
         assert told is not None
         assert told["state"] == {"stage": "over"}
@@ -210,8 +209,8 @@ async def test_what_a_run_tells_of_itself(flow_workers: Workers, flow_client: As
 async def test_a_workflow_signals_another_once(flow_workers: Workers, flow_client: AsyncClient, engine: Engine) -> None:
     async with flow_workers():
         waiter = await flow_client.start(flows.confirm)
-        await flow_client.result(await flow_client.start(flows.pen_pal, waiter.id), timeout=10)
-        assert await flow_client.result(waiter, timeout=10) == "a friend"
+        await flow_client.result(await flow_client.start(flows.pen_pal, waiter.id), timeout=60)
+        assert await flow_client.result(waiter, timeout=60) == "a friend"
     assert engine.query("select count(*) from pgflow.event where type = 'signal.received'") == [(1,)]
 
 
@@ -222,9 +221,9 @@ async def test_a_transaction_writes_rows_step_and_enqueues_together(
     async with flow_workers():
         flows.TROUBLE["write"] = 2
         run = await flow_client.start(flows.writing, "dear")
-        assert await flow_client.result(run, timeout=10) == 4
+        assert await flow_client.result(run, timeout=60) == 4
         assert flows.CALLS == ["written"] * 3
-        assert await flow_client.result(await flow_client.start(flows.plain_writing, "you"), timeout=10) == 3
+        assert await flow_client.result(await flow_client.start(flows.plain_writing, "you"), timeout=60) == 3
     assert engine.query("select text from public.letters order by text") == [("dear",), ("you",)]
     assert engine.query("select count(*) from pgflow.task where name = 'double'") == [(1,)]
 
@@ -239,7 +238,7 @@ EVERY = {
 async def test_every_method_in_one_workflow(database: Settings, name: str, expected: str) -> None:
     async with working(database, every_method.app.tasks), AsyncClient(database, every_method.app.tasks) as client:
         run = await client.start(every_method.app.tasks[name], every_method.Order(item="hat"))
-        assert await client.result(run, timeout=20) == expected
+        assert await client.result(run, timeout=60) == expected
 
 
 async def test_children_in_a_limited_queue_keep_to_its_limit(
@@ -248,7 +247,7 @@ async def test_children_in_a_limited_queue_keep_to_its_limit(
     await flow_client.limit_queue("narrow", Limit(concurrency=2))
     async with flow_workers():
         run = await flow_client.start(flows.through_the_narrow, 20)
-        assert await flow_client.result(run, timeout=10) == sum(range(20))
+        assert await flow_client.result(run, timeout=60) == sum(range(20))
     running = 0
     for call in flows.CALLS:
         running += 1 if call == "in" else -1
@@ -258,7 +257,7 @@ async def test_children_in_a_limited_queue_keep_to_its_limit(
 async def test_a_child_of_a_child_can_be_a_workflow(flow_workers: Workers, flow_client: AsyncClient) -> None:
     async with flow_workers():
         run = await flow_client.start(flows.generations, 4)
-        assert await flow_client.result(run, timeout=10) == 16
+        assert await flow_client.result(run, timeout=60) == 16
 
 
 async def test_continuing_as_new_without_arguments_takes_the_defaults(
@@ -266,4 +265,4 @@ async def test_continuing_as_new_without_arguments_takes_the_defaults(
 ) -> None:
     async with flow_workers():
         run = await flow_client.start(flows.starting_over, 3)
-        assert await flow_client.result(run, timeout=10) == "over"
+        assert await flow_client.result(run, timeout=60) == "over"
