@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pgflow.db.call import Call
+from pgflow.db.call import Call, Rows
 
 SWEPT = 10_000
 
@@ -52,24 +52,39 @@ def forget_partition(lower: int) -> Call[None]:
     return Call("partition/forget", {"lower": lower}, lambda _: None)
 
 
-def sweeps(retention: float) -> list[Call[None]]:
-    """What clears away rows that nobody will come for, a bounded number each.
+def free_keys(partition: Partition, limit: int = SWEPT) -> Call[bool]:
+    """Free up to `limit` keys that ended runs of this partition still hold. Returns whether there may be more.
+
+    Before its history is dropped: without the outcome nobody could tell any more that such a key is free.
+    """
+    params = {"lower": partition.lower, "upper": partition.upper, "limit": limit}
+    return Call("partition/free_keys", params, lambda rows: rows[0][0] >= limit)
+
+
+def sweeps(retention: float, limit: int = SWEPT) -> list[Call[bool]]:
+    """What clears away rows that nobody will come for. Each returns whether there may be more.
 
     Args:
         retention: seconds that history is kept.
+        limit: how many rows each clears away at most.
     """
+
+    def more(rows: Rows) -> bool:
+        return int(rows[0][0]) >= limit
+
+    some = {"limit": limit}
     return [
-        Call("housekeeping/approvals", {}, lambda _: None),
-        Call("housekeeping/attention", {}, lambda _: None),
-        Call("housekeeping/awaited", {}, lambda _: None),
-        Call("housekeeping/firings", {"retention": retention, "limit": SWEPT}, lambda _: None),
-        Call("housekeeping/idle", {}, lambda _: None),
-        Call("housekeeping/inbox", {}, lambda _: None),
-        Call("housekeeping/keys", {}, lambda _: None),
-        Call("housekeeping/paused", {}, lambda _: None),
-        Call("housekeeping/parked", {}, lambda _: None),
-        Call("housekeeping/progress", {}, lambda _: None),
-        Call("housekeeping/workers", {}, lambda _: None),
+        Call("housekeeping/approvals", some, more),
+        Call("housekeeping/attention", {}, lambda _: False),
+        Call("housekeeping/awaited", some, more),
+        Call("housekeeping/firings", {"retention": retention, **some}, more),
+        Call("housekeeping/idle", some, more),
+        Call("housekeeping/inbox", some, more),
+        Call("housekeeping/keys", some, more),
+        Call("housekeeping/paused", some, more),
+        Call("housekeeping/parked", some, more),
+        Call("housekeeping/progress", some, more),
+        Call("housekeeping/workers", {}, lambda _: False),
     ]
 
 

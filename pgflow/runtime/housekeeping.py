@@ -1,15 +1,20 @@
 """A duty of the leader, on a connection of its own: partitions made ahead, old history dropped, leftovers cleared.
 
-Everything here is idempotent and harmless if two do it; slow, so never on the leader's connection.
+Everything here is idempotent and harmless if two do it; slow, so never on the leader's connection. What is cleared away
+row by row is cleared in short statements, one after the other with a rest between them, so that nobody waits for long;
+as many as there is work for, so that nothing grows without bound, up to a million rows a table in one go.
 """
 
 from __future__ import annotations
+
+import asyncio
 
 import structlog
 from psycopg import errors as pg
 
 from pgflow.config import Settings
 from pgflow.db import partitions
+from pgflow.db.call import Call
 from pgflow.db.link import Link
 from pgflow.engine import events, upkeep
 from pgflow.errors import PermissionDenied
@@ -19,6 +24,8 @@ log = structlog.get_logger("pgflow")
 
 EVERY = 60.0
 MOST_ROUNDS = 100
+REST = 0.05
+"""Seconds between two rounds, which are for others."""
 PARTITIONS_A_RETENTION = 14
 """How many partitions one retention period is cut into: what is dropped is at most that fraction too old."""
 
@@ -43,14 +50,22 @@ class Housekeeping(Service):
             if partition.idle is not None and partition.idle > self._settings.retention:
                 await self._drop(partition)
         await run(events.summarize())
-        for sweep in upkeep.sweeps(self._settings.retention):
-            await run(sweep)
-        for _ in range(MOST_ROUNDS):
-            if not await run(upkeep.sweep_emissions(self._settings.event_retention)):
-                break
+        for sweep in upkeep.sweeps(self._settings.retention, upkeep.SWEPT):
+            await self._all(sweep)
+        await self._all(upkeep.sweep_emissions(self._settings.event_retention, upkeep.SWEPT))
         return EVERY
 
+    async def _all(self, some: Call[bool]) -> bool:
+        """Do it until there is no more. Returns whether that came to pass."""
+        for _ in range(MOST_ROUNDS):
+            if not await self.link.run(some):
+                return True
+            await asyncio.sleep(REST)
+        return False
+
     async def _drop(self, partition: upkeep.Partition) -> None:
+        if not await self._all(upkeep.free_keys(partition, upkeep.SWEPT)):
+            return  # the rest the next time; then it is dropped
         try:
             await partitions.drop(await self.link.connection(), self._settings.schema_name, partition.number)
             await self.link.run(upkeep.forget_partition(partition.lower))

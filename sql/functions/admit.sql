@@ -8,8 +8,9 @@
 -- candidates until a task of it ends or its instant comes, so that a round reads only slots that can use it.
 --
 -- Called last in a statement, with all its queues at once: locks go lease -> inbox -> limit (by name) -> ready. A
--- queue without a limit lets everything go.
--- Index: limit_pkey, turn_next, turn_pkey, turn_open, newcomer_queue, ready_slot, lease_slot.
+-- queue without a limit lets everything go, and with it what would have the leader look again: newcomers that came
+-- while the limit was lifted, and turns. One snapshot sees a newcomer and what was throttled with it.
+-- Index: limit_pkey, turn_next, turn_pkey, turn_open, newcomer_queue, throttled_turn, ready_slot, lease_slot.
 create or replace function pgflow.admit(queues text[], freed text[] default null) returns integer
 language plpgsql
 set enable_seqscan = off
@@ -17,6 +18,7 @@ set enable_bitmapscan = off
 as $$
 declare
     most constant integer := 1000;  -- of a queue limited in other ways than its concurrency
+    batch constant integer := 5000;  -- of a queue that is limited no more
     name text;
     policy pgflow.limit;
     instant constant timestamptz := pgflow.now();
@@ -40,11 +42,18 @@ begin
             with gone as (
                 delete from pgflow.throttled t where t.ctid = any(array(
                     select ctid from pgflow.throttled where queue = name
-                     order by queue, slot, priority, seq limit 5000 for update skip locked))
+                     order by queue, slot, priority, seq limit batch for update skip locked))
                 returning t.*
             ), queued as (
                 insert into pgflow.ready (queue, priority, task_id, root_id, attempt, crashes)
                 select g.queue, g.priority, g.task_id, g.root_id, g.attempt, g.crashes from gone g order by g.seq
+            ), come as (
+                delete from pgflow.newcomer n where n.ctid = any(array(
+                    select ctid from pgflow.newcomer where queue = name and (select count(*) from gone) < batch
+                       for update skip locked))
+            ), forgotten as (
+                delete from pgflow.turn t where t.ctid = any(array(
+                    select ctid from pgflow.turn where queue = name for update skip locked))
             )
             select count(*) into granted from gone;
         else

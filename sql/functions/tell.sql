@@ -28,7 +28,8 @@ end
 $$;
 
 -- Guarantees: called once for each statement that adds events, while anybody may wait for them (pgflow.attention).
--- Whoever rests on events is woken, and whoever asked to be told of them is (pgflow.deliver).
+-- Whoever rests on events is woken, and whoever asked to be told of them is (pgflow.deliver); but not of what a run has
+-- from another, which is written in one statement with its `workflow.forked`: it was told of when it happened.
 -- Index: idle_queue, subscription_enabled.
 create or replace function pgflow.tell() returns trigger
 language plpgsql
@@ -47,7 +48,9 @@ begin
     if subscribed_to then
         told := array(
             select row(f.*)::pgflow.event from fresh f where f.type = any(array(
-                select k from pgflow.subscription s cross join unnest(s.kinds) k where s.disabled_at is null)));
+                select k from pgflow.subscription s cross join unnest(s.kinds) k where s.disabled_at is null))
+               and (f.type = 'workflow.forked' or f.task_id <> all(array(
+                select g.task_id from fresh g where g.type = 'workflow.forked'))));
         if cardinality(told) > 0 then
             perform pgflow.deliver(told);
         end if;

@@ -1,7 +1,8 @@
 -- Guarantees: up to `limit` leases of these closed workers, or past their deadline by `grace`, are found and moved in
 -- one step: to ready with one more attempt and the crash kept or, when the task has now taken down `max_crashes`
--- workers, to a failed outcome, which arrives at its parent. Where it is known which tasks ran (`blamed`), the others
--- go back as if they had never been claimed. A limited task keeps its slot, for it runs again. Never waits for a lease.
+-- workers, to a failed outcome, which arrives at its parent. Where it is known which tasks of these workers ran
+-- (`blamed`), their others go back as if they had never been claimed; of other workers nothing is known. A limited task
+-- keeps its slot, for it runs again. Never waits for a lease.
 -- Index: lease_worker, lease_deadline; task_pkey.
 with taken as (
     delete from pgflow.lease l where l.ctid = any(array(
@@ -22,7 +23,8 @@ with taken as (
       from (select pgflow.now() as now offset 0) c
      cross join taken t
      cross join lateral (
-           select coalesce((t.task_id = any(%(blamed)s::bigint[]))::integer, 1) as blame) b
+           select coalesce((t.task_id = any(%(blamed)s::bigint[])
+                            or t.worker_id <> all(%(workers)s::bigint[]))::integer, 1) as blame) b
 ), queued as (
     insert into pgflow.ready (queue, priority, task_id, root_id, attempt, crashes, slot)
     select t.queue, t.priority, k.task_id, k.root_id, k.next_attempt, k.crashes, k.slot

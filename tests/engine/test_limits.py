@@ -213,6 +213,36 @@ def test_a_callers_own_transaction_holds_no_limit_and_its_tasks_are_admitted_by_
     assert other.run(limits.admit(["default"])) == 1
 
 
+@pytest.mark.parametrize("committed", ["before the look", "after the look"])
+def test_a_limit_that_is_lifted_leaves_the_leader_nothing_to_look_for(
+    engines: Callable[..., Engine], committed: str
+) -> None:
+    caller, other = engines(), engines()
+    limit(other, concurrency=1)
+    with caller.connection.transaction():
+        caller.run(enqueue([Request(Spec("noop"), b"{}", slot=slot) for slot in "ab"], own_transaction=False))
+        assert other.run(limits.lift_limit("default"))
+        if committed == "after the look":
+            assert other.run(limits.admit(["default"])) == 0
+    assert other.run(limits.pending()) == ["default"]
+    assert other.run(limits.admit(["default"])) == 2
+    assert other.run(limits.pending()) == []
+
+
+def test_a_turn_that_was_noted_while_the_limit_was_lifted_is_forgotten(engine: Engine) -> None:
+    limit(engine, slot_rate=1.0)
+    ask(engine, "a", 2)
+    noted = engine.query("select queue, slot, turn, waiting, open_at from pgflow.turn")
+    assert engine.run(limits.lift_limit("default"))
+    engine.connection.cursor().executemany(
+        "insert into pgflow.turn (queue, slot, turn, waiting, open_at) values (%s, %s, %s, %s, %s)", noted
+    )
+    engine.shift_clock(5)
+    assert engine.run(limits.pending()) == ["default"]
+    assert engine.run(limits.admit(["default"])) == 1
+    assert engine.run(limits.pending()) == []
+
+
 def test_what_was_forgotten_is_found_again(engine: Engine) -> None:
     limit(engine, slot_concurrency=1)
     ask(engine, "ab", 2)

@@ -107,6 +107,17 @@ def test_a_lease_past_its_deadline_is_reaped_though_its_worker_lives(engine: Eng
     assert engine.state(other) == "running"
 
 
+def test_what_is_known_of_a_dead_workers_tasks_says_nothing_of_another_workers(engine: Engine) -> None:
+    slow = engine.enqueue(timeout=10.0)[0]
+    engine.claim(worker=2)
+    ran, fetched = engine.enqueue(2)
+    engine.claim(worker=1)
+    engine.shift_clock(60)
+    engine.run(reaping.reap([1], max_crashes=MAX_CRASHES, blamed=[ran]))
+    again = {claimed.task_id: (claimed.attempt, claimed.crashes) for claimed in engine.claim(worker=3)}
+    assert again == {slow: (2, 2), ran: (2, 2), fetched: (1, 1)}
+
+
 def test_a_row_that_somebody_holds_does_not_hold_up_the_sweep(engines: Callable[..., Engine]) -> None:
     one, other = engines(), engines()
     one.enqueue(3)

@@ -6,11 +6,13 @@ from collections.abc import Callable
 
 import pytest
 
-from pgflow.engine import control, facts, leases, limits, runs, upkeep, workflows
+from pgflow.engine import control, facts, leases, limits, runs, subscriptions, upkeep, workflows
 from pgflow.engine.children import Child, spawn
 from pgflow.engine.enqueue import Request, Spec
 from pgflow.engine.runs import Copy
 from pgflow.model import EventType, Parking, State
+from pgflow.sdk import forking
+from pgflow.sdk.registry.subscriptions import subscription_of
 from tests.fixtures.database import Engine
 
 
@@ -128,6 +130,86 @@ def test_a_forks_copies_are_found_by_a_replay_of_it(engine: Engine) -> None:
         "$sleep": ("timer.created", None, {"due_at": "2026-01-01T00:00:00Z"}),
         "c": ("child", "completed", 7),
     }
+
+
+def keys_before(engine: Engine, run: int, step: str) -> list[set[str]]:
+    """What a fork of the run from this step would take over: events, children."""
+    rows = engine.run(workflows.history([(run, run)]))[run]
+    taken = forking.taken_over(rows, step)
+    return [
+        {str(row.key) for row in rows if row.id in ids and (row.type == "child") is children}
+        for ids, children in ((taken.events, False), (taken.children, True))
+    ]
+
+
+def test_a_fork_of_a_fork_takes_over_what_a_fork_of_the_original_does(engine: Engine) -> None:
+    """Copies keep the order in which events and children came, though each are numbered for themselves."""
+    engine.enqueue(7)  # so that no number of a child is that of an event by chance
+    (old,) = engine.enqueue(queue="flows")
+    (claimed,) = engine.claim(queue="flows")
+    order = ["charge", "pay", "book", "ship", "pay#2", "last"]
+    for step in order:
+        if step.startswith("pay"):
+            child_of(engine, old, step)
+            engine.settle(*engine.claim(), output=b"7")
+        else:
+            fact = facts.Fact(old, claimed.epoch, EventType.STEP_COMPLETED, step, b'{"result": 5}')
+            engine.run(facts.record([fact], 1))
+    run = old
+    for _ in range(2):
+        taken = forking.taken_over(engine.run(workflows.history([(run, run)]))[run], "last")
+        copy = Copy(run, run, b"{}", None, b"{}", events=taken.events, children=taken.children)
+        run = engine.run(runs.fork(copy))
+        for position, step in enumerate(order[:-1]):
+            before = order[:position]
+            events, children = keys_before(engine, run, step)
+            assert (events, children) == (
+                {name for name in before if not name.startswith("pay")},
+                {name for name in before if name.startswith("pay")},
+            ), step
+            assert (events, children) == tuple(keys_before(engine, old, step))
+        ((late,),) = engine.query(
+            "select count(*) from pgflow.event e, pgflow.task t where t.id = %s and e.root_id = t.id"
+            " and e.at > t.created_at",
+            run,
+        )
+        assert late == 0, "what the fork does itself comes after all of it"
+        done = facts.Fact(run, engine.claim(queue="flows")[0].epoch, EventType.STEP_COMPLETED, "last", b'{"result": 5}')
+        engine.run(facts.record([done], 1))
+
+
+def test_copies_are_not_told_to_subscriptions_and_what_a_fork_does_is(engine: Engine) -> None:
+    (old,) = engine.enqueue(queue="flows")
+    (claimed,) = engine.claim(queue="flows")
+    child = child_of(engine, old, "pay")
+    engine.settle(*engine.claim(), output=b"7")
+    engine.run(facts.record([facts.Fact(old, claimed.epoch, EventType.STEP_COMPLETED, "charge", b'{"result": 5}')], 1))
+    engine.query(
+        "insert into pgflow.event (root_id, task_id, type, at, key, data) select %s, %s, v.type, now(), 'fetch', '{}'"
+        " from (values ('node.started'::pgflow.event_type), ('node.completed')) v(type) returning 1",
+        old, old,
+    )  # fmt: skip
+    engine.run(subscriptions.put(subscription_of("s", "https://example.com/hook", types=["*"]), slot="example.com"))
+    events = [id for (id,) in engine.query("select id from pgflow.event where root_id = %s and key is not null", old)]
+    with engine.connection.transaction():
+        new = engine.run(runs.fork(Copy(old, old, b"{}", None, b"{}", "", events, [child], [("$kept", b"{}")])))
+        done = facts.Fact(old, claimed.epoch, EventType.STEP_COMPLETED, "book", b'{"result": 5}')
+        engine.run(facts.record([done], 1))
+    (again,) = engine.claim(queue="flows")
+    done = facts.Fact(new, again.epoch, EventType.STEP_COMPLETED, "book", b'{"result": 5}')
+    engine.run(facts.record([done], 1))
+    told = engine.query(
+        "select (input->'event'->>'run_id')::bigint, input->'event'->>'type', input->'event'->>'key' from pgflow.task"
+        " where name = 'pgflow.deliver' order by id"
+    )
+    assert told == [
+        (new, "workflow.forked", None), (new, "workflow.forked", None), (old, "step.completed", "book"),
+        (new, "task.started", None), (new, "step.completed", "book"),
+    ]  # fmt: skip
+    copied = engine.query(
+        "select count(*) from pgflow.event where task_id = %s and key in ('charge', 'fetch', '$kept')", new
+    )
+    assert copied == [(4,)], "its history has them all the same"
 
 
 def test_workflows_in_flight_are_found_in_every_place_and_no_others(engines: Callable[..., Engine]) -> None:
