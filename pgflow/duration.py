@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from datetime import timedelta
+from typing import Any
 
 from pgflow.errors import ArgumentError
 
@@ -55,6 +56,28 @@ def parse(value: str | float | timedelta) -> float:
     if not 0 <= seconds <= LONGEST:
         raise ArgumentError(f"{_quoted(value)} is no duration: it has to be between 0 and 100 years", hint=_FORMS)
     return seconds
+
+
+def bounded(seconds: Any) -> float | None:
+    """As long as can be waited: what somebody else has worked out, brought between 0 and a hundred years.
+
+    Args:
+        seconds: however many; None and what is no number, too.
+
+    Returns:
+        None where it says nothing.
+
+    Example:
+        >>> bounded(30), bounded(-1), bounded(float("nan"))
+        (30.0, 0.0, None)
+    """
+    try:
+        value = float(seconds)
+    except OverflowError:
+        return LONGEST if seconds > 0 else 0.0
+    except (TypeError, ValueError):
+        return None
+    return None if math.isnan(value) else min(max(0.0, value), LONGEST)
 
 
 def _parse_text(text: str) -> float:

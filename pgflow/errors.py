@@ -218,7 +218,7 @@ class RetryLater(Exception):
     It counts as an attempt, so the retry policy's `max_attempts` still ends it.
 
     Args:
-        after: seconds until the next attempt; the retry policy's backoff if not given.
+        after: seconds until the next attempt, a hundred years at most; the retry policy's backoff if not given.
 
     Example:
         >>> raise RetryLater("rate limited", after=30)  # doctest: +SKIP

@@ -43,6 +43,18 @@ def test_what_is_no_duration_is_refused_with_the_forms_that_are_taken(refused: A
     assert len(caught.value.message) < 200
 
 
+@pytest.mark.parametrize(
+    ("seconds", "waited"),
+    [
+        (30, 30.0), (0.5, 0.5), (-1, 0.0), (-math.inf, 0.0), (-(10**400), 0.0), (1e12, duration.LONGEST),
+        (1e300, duration.LONGEST), (math.inf, duration.LONGEST), (10**400, duration.LONGEST), (math.nan, None),
+        (None, None), ("soon", None), ([5], None), (Decimal("NaN"), None), (Decimal(5), 5.0),
+    ],
+)  # fmt: skip
+def test_what_is_to_be_waited_is_brought_to_what_can_be(seconds: Any, waited: float | None) -> None:
+    assert duration.bounded(seconds) == waited
+
+
 def test_the_error_quotes_what_was_written() -> None:
     with pytest.raises(ArgumentError, match="'5 minutes' is no duration"):
         duration.parse("5 minutes")

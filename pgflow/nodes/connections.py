@@ -4,9 +4,9 @@
 it too. `engine` is the engine's own database; nobody can make that writable.
 
 Reading only is held to in three ways: the transaction is read-only, the query is one that a cursor can be declared for,
-so that it is a query and one alone, and the engine's database is looked at with the rights of its reader role where
-the worker's user may take that role. What none of them can prevent is a function that acts outside of transactions,
-such as `dblink`: rights in that database are what keeps such things from whoever may write definitions.
+so that it is a query and one alone, and the engine's database is looked at with the rights of its reader role (see
+`pgflow.nodes.looking`) where there are roles. What none of them can prevent is a function that acts outside of
+transactions, such as `dblink`: rights in that database are what keeps such things from whoever may write definitions.
 
 A worker keeps a few connections to each database, because making one costs more than most statements. What is left of
 a session is thrown away after each node (`discard all`), so that none sees what another has set, created or locked. One
@@ -95,7 +95,10 @@ class Connections:
                 if name == ENGINE:
                     await connection.execute(statement("connection/read_as", self._settings.schema_name))
                 yield connection
-                await connection.commit()
+                if name == ENGINE:  # a commit would go on with what a query has left open, under the worker's own name
+                    await connection.rollback()
+                else:
+                    await connection.commit()
                 await self._give_back(url, connection)
             except BaseException:
                 await connection.close()  # which undoes what is not committed

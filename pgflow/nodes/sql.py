@@ -17,6 +17,8 @@ from pgflow.db.failures import is_conflict, is_outage
 from pgflow.errors import Fatal, PgflowError
 from pgflow.graph.document import Problem, Seconds
 from pgflow.nodes.base import Config, Desk, Work
+from pgflow.nodes.connections import ENGINE
+from pgflow.nodes.looking import kept, looked
 
 MOST_ROWS = 100_000
 _EXPRESSION = re.compile(r"(?<!\$)\$\{")
@@ -91,10 +93,14 @@ class Sql(Work[SqlConfig]):
         if _EXPRESSION.search(config.query):
             raise Fatal("`query` holds an expression; write $1, and the expression into `parameters`")
         parameters = [_sent(value) for value in config.parameters]
+        schema = desk.settings.schema_name
         try:
             async with desk.connections().opened(config.connection, config.timeout, write=config.write) as connection:
                 if config.write:
                     return await _written(connection, config, parameters)
+                if config.connection == ENGINE and await kept(connection, schema):
+                    found = await looked(connection, schema, config.query, parameters, config.limit + 1)
+                    return _given(config, _unique(found[0]), found[1], None)
                 return await _read(connection, config, parameters)
         except psycopg.Error as error:
             raise _told(error, config) from None
@@ -133,7 +139,10 @@ def _given(config: SqlConfig, columns: list[str], rows: Sequence[Sequence[Any]],
 
 
 def _columns(description: Sequence[psycopg.Column] | None) -> list[str]:
-    names = [column.name for column in description or ()]
+    return _unique([column.name for column in description or ()])
+
+
+def _unique(names: list[str]) -> list[str]:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise Fatal(f"several columns are called {', '.join(twice)}; name them with `as`")

@@ -57,7 +57,7 @@ class Reply:
         charset = httpx.Response(self.status, headers=self.headers).charset_encoding or "utf-8"
         try:
             return self.body.decode(charset, "replace")
-        except LookupError:
+        except (LookupError, ValueError):  # unknown, or one such as idna, which replaces nothing
             return self.body.decode("utf-8", "replace")
 
     def json(self) -> Any:
@@ -78,7 +78,7 @@ class Reply:
             return min(float(said[:9]), MOST_RETRY_AFTER)
         try:
             until = parsedate_to_datetime(said)
-        except (ValueError, IndexError, TypeError):
+        except (ValueError, IndexError, TypeError, OverflowError):
             return None
         if until.tzinfo is None:
             until = until.replace(tzinfo=UTC)

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from pgflow import duration
 from pgflow.backoff import RetryPolicy
 from pgflow.codec import error_json
 from pgflow.errors import ArgumentError, Fatal, PayloadError, RetryLater
@@ -49,8 +50,8 @@ def judge(
     attempt = tries(claimed)
     if not policy.allows(attempt):
         return Settlement(claimed.task_id, claimed.epoch, State.FAILED, error=_with_reason(error, "spent", handler))
-    after = error.after if isinstance(error, RetryLater) else None
-    delay = policy.delay(attempt, random) if after is None else max(0.0, after)
+    after = duration.bounded(error.after) if isinstance(error, RetryLater) else None
+    delay = policy.delay(attempt, random) if after is None else after
     text = error_json(error, keep_frames_from=handler)
     return Settlement(claimed.task_id, claimed.epoch, State.RETRYING, error=text, delay=delay)
 

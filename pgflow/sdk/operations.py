@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from pgflow import duration
 from pgflow.backoff import RetryPolicy
 from pgflow.codec import Signature, encode, error_json
 from pgflow.engine.children import Child
@@ -132,8 +133,8 @@ def _judge(replay: Replay, key: str, attempt: int, spent: int, policy: RetryPoli
     text = error_json(error)[:-1] + b',"kinds":' + orjson.dumps(_kinds(error)) + b"}"
     if isinstance(error, Fatal) or not policy.allows(spent):
         return Try(journal.task_id, journal.epoch, EventType.STEP_FAILED, stored, attempt, text)
-    after = error.after if isinstance(error, RetryLater) else None
-    delay = policy.delay(spent, random) if after is None else max(0.0, after)
+    after = duration.bounded(error.after) if isinstance(error, RetryLater) else None
+    delay = policy.delay(spent, random) if after is None else after
     return Try(journal.task_id, journal.epoch, EventType.STEP_RETRIED, stored, attempt, text, delay)
 
 

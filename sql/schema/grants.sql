@@ -1,6 +1,7 @@
 -- Guarantees: three group roles, named after the schema: owner (owns everything, may change it), worker (may run the
--- engine, but neither change tables nor rewrite history) and reader (may look, except at secrets). Where the user may
--- not create roles, nothing is done and everything goes on under the user's own name. Safe to repeat.
+-- engine, but neither change tables nor rewrite history) and reader (may look, except at secrets, and owns
+-- pgflow.look, within which nothing else can be done). Where the user may not create roles, nothing is done and
+-- everything goes on under the user's own name. Safe to repeat.
 -- Index: none (catalog).
 do $$
 declare
@@ -41,7 +42,7 @@ begin
     end loop;
     for item in
         select p.oid::regprocedure as name from pg_proc p
-         where p.pronamespace = home::regnamespace and pg_get_userbyid(p.proowner) <> owner
+         where p.pronamespace = home::regnamespace and pg_get_userbyid(p.proowner) <> owner and p.proname <> 'look'
     loop
         execute format('alter function %s owner to %I', item.name, owner);
     end loop;
@@ -66,6 +67,29 @@ begin
                                 'token', 'session'] loop
         execute format('grant insert, update, delete on %I.%I to %I', home, role, worker);
     end loop;
+
+    -- Queries of others are done within a function of the reader's. Whoever migrates has to be in that role, too; as the
+    -- owner may read all that a reader may, it becomes one.
+    begin
+        if not pg_has_role(owner, reader, 'usage') then
+            begin
+                execute format('grant %I to %I', reader, owner);
+            exception when unique_violation then
+                null;  -- somebody migrating another database was first
+            end;
+        end if;
+        for item in
+            select p.oid::regprocedure as name from pg_proc p
+             where p.pronamespace = home::regnamespace and pg_get_userbyid(p.proowner) <> reader and p.proname = 'look'
+        loop
+            execute format('grant create on schema %I to %I', home, reader);
+            execute format('alter function %s owner to %I', item.name, reader);
+            execute format('revoke create on schema %I from %I', home, reader);
+        end loop;
+    exception
+        when insufficient_privilege then
+            raise notice '%.look was left alone, so that sql nodes may not look at the engine: %', home, sqlerrm;
+    end;
 exception
     when insufficient_privilege then
         raise notice 'roles %, % and % were left alone: %', owner, worker, reader, sqlerrm;

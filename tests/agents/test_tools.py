@@ -135,6 +135,73 @@ async def test_http_calls_are_tools_whose_arguments_are_only_data(
     assert "shop-token-77" not in made.stored()
 
 
+async def test_a_model_changes_nothing_that_the_author_of_an_http_call_has_fixed(
+    graphs: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGFLOW_SECRET_HOOK_TOKEN", "hook-token-77")
+    monkeypatch.setenv("PGFLOW_SECRET_OTHER", "other-secret-88")
+    fixed = {"json": {"token": "${secrets.HOOK_TOKEN}", "channel": "fixed"}}
+    evil = {"token": "${secrets.OTHER}", "channel": "mine"}
+    anything = {"type": "object", "additionalProperties": True}
+    async with serving(respond(200, b"{}", content_type="application/json")) as shop:
+
+        def tool(name: str, path: str, parameters: Any = None, **http: Any) -> dict[str, Any]:
+            said = {} if parameters is None else {"parameters": parameters}
+            return {"name": name, "http": {"url": shop.url + path, "method": "POST", **http}, **said}
+
+        tools = [
+            tool("closed", "/closed", body=fixed),
+            tool("placed", "/placed/{id}", {"properties": {"id": {}}}, body=fixed),
+            tool("open", "/open", anything, body=fixed),
+            tool("free", "/free", anything),
+            tool("listed", "/listed?limit=5&t=${secrets.HOOK_TOKEN}", anything, method="GET"),
+            tool("asked", "/asked", {"properties": {"t": {}}}, method="GET", query={"t": "${secrets.HOOK_TOKEN}"}),
+        ]
+        wanted = calls(
+            ("closed", evil), ("placed", {"id": "1", **evil}), ("open", evil), ("asked", {"u": "x"}),
+            ("closed", {}), ("placed", {"id": "1"}), ("open", {}), ("free", evil), ("listed", {"limit": 9, "t": "x"}),
+            ("asked", {"t": "x"}),
+        )  # fmt: skip
+        async with modelling(wanted, says("Done.")) as model:
+            made = graphs()
+            await made.one(model.node(tools=tools))
+            answers = told(model.bodies[1])
+        sent = {request.target: orjson.loads(request.body or b"null") for request in shop.requests}
+    for answer in answers[:4]:
+        assert answer.startswith("This call was not made: arguments")
+    assert answers[4:] == ["{}"] * 6
+    filled = {"token": "hook-token-77", "channel": "fixed"}
+    assert sent == {
+        "/closed": filled, "/placed/1": filled, "/open": filled, "/free": evil,
+        "/listed?limit=5&t=hook-token-77": None, "/asked?t=hook-token-77": None,
+    }  # fmt: skip
+
+
+async def test_an_argument_in_a_path_leads_to_no_other_resource(graphs: Make) -> None:
+    async with serving(respond(200, b"{}", content_type="application/json")) as shop:
+        end = {
+            "name": "end",
+            "http": {"url": shop.url + "/users/{user}/sessions/{session}", "method": "DELETE"},
+            "parameters": {"type": "object", "properties": {"user": {}, "session": {}}},
+        }
+        hostile = ("", ".", "..", None)
+        wanted = calls(
+            *(("end", {"user": "7", "session": one} if one is not None else {"user": "7"}) for one in hostile),
+            ("end", {"user": "..", "session": "s"}), ("end", {"user": "7", "session": "..."}),
+            ("end", {"user": "7", "session": "%2e%2e"}), ("end", {"user": "7", "session": "../.."}),
+        )  # fmt: skip
+        async with modelling(wanted, says("Done.")) as model:
+            await graphs().one(model.node(tools=[end]))
+            answers = told(model.bodies[1])
+        called = sorted(request.target for request in shop.requests)
+    assert answers == [
+        *["This call was not made: arguments.session: this stands in a path; it can be neither empty nor . nor .."] * 4,
+        "This call was not made: arguments.user: this stands in a path; it can be neither empty nor . nor ..",
+        *["{}"] * 3,
+    ]
+    assert called == ["/users/7/sessions/%252e%252e", "/users/7/sessions/..%2F..", "/users/7/sessions/..."]
+
+
 async def test_the_tools_of_an_mcp_server_are_tools(graphs: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGFLOW_SECRET_MCP_TOKEN", "mcp-token-77")
     async with tooling() as server:

@@ -14,6 +14,7 @@ from pgflow.access import Role
 from pgflow.config import Settings
 from pgflow.db import connect, migrations, partitions
 from pgflow.db.call import Session
+from pgflow.db.statements import statement
 from pgflow.engine import (
     access,
     approvals,
@@ -262,8 +263,41 @@ def test_without_the_right_to_create_roles_everything_works_under_ones_own_name(
                 with connect.open_sync(settings, "test") as connection:
                     done = Session(connection, "own_schema").run(enqueue([Request(Spec("noop"), b"{}")]))
                     assert done.ids == [1]
+                    assert connection.execute(statement("connection/keeper", "own_schema")).fetchall() == [(None,)]
+                    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="does not belong"):
+                        connection.execute("select own_schema.look('select 1', '{}', '{}', 1)")
             finally:
                 admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(database)))
+
+
+def test_one_who_may_only_create_roles_gives_the_readers_what_is_theirs(server_url: str) -> None:
+    """And another who is no more than an owner can bring the schema up to date after that."""
+    with stranger(server_url) as (first, password), stranger(server_url) as (second, other):
+        schema = f"of_{first.removeprefix('pgflow_')}"
+        with psycopg.connect(server_url, autocommit=True) as admin:
+            admin.execute(sql.SQL("alter role {} createrole").format(sql.Identifier(first)))
+            admin.execute(sql.SQL("create database {} owner {}").format(sql.Identifier(schema), sql.Identifier(first)))
+            try:
+                for name, word in ((first, password), (second, other)):
+                    url = psycopg.conninfo.make_conninfo(url_of(server_url, schema), user=name, password=word)
+                    settings = Settings(database_url=url, _env_file=None, schema_name=schema)
+                    assert migrations.migrate(settings)
+                    with connect.open_sync(settings, "test") as connection:
+                        assert connection.execute(statement("connection/keeper", schema)).fetchall() == [(True,)]
+                        assert connection.execute(MAY_CREATE, {"schema": schema}).fetchall() == [(False,)]
+                    with psycopg.connect(url_of(server_url, schema), autocommit=True) as there:
+                        there.execute(sql.SQL(STALE).format(sql.Identifier(schema)))
+                        there.execute(
+                            sql.SQL("grant {} to {}").format(sql.Identifier(f"{schema}_owner"), sql.Identifier(second))
+                        )
+            finally:
+                admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(schema)))
+                for role in ("owner", "worker", "reader"):
+                    admin.execute(sql.SQL("drop role if exists {}").format(sql.Identifier(f"{schema}_{role}")))
+
+
+STALE = "update {}.migration set checksum = 'old' where name = 'functions/look'"
+MAY_CREATE = "select has_schema_privilege(%(schema)s || '_reader', %(schema)s, 'create')"
 
 
 @contextmanager

@@ -65,13 +65,15 @@ async def test_rows_come_as_objects(graphs: Make, warehouse: str) -> None:
     }
 
 
-async def test_values_of_all_kinds_become_json(graphs: Make, warehouse: str) -> None:
-    query = """select 1::bigint << 60 as big, 12345678901234567890.5 as exact, 0.1::float8 as float,
+VALUES = """select 1::bigint << 60 as big, 12345678901234567890.5 as exact, 0.1::float8 as float,
         'NaN'::float8 as nan,
         true as yes, null as none, '{"a": [1]}'::jsonb as json, '{1,2}'::int[] as list, '\\x0001'::bytea as bytes,
         '1 day'::interval as span, '2026-05-01 12:00+00'::timestamptz as at, int4range(1, 3) as range,
         '10.0.0.1'::inet as address, '7f1c7d43-38a3-4c07-9d8b-7a4e5f1f4a55'::uuid as id, '50%' as percent"""
-    (row,) = (await graphs().one(node(query)))["rows"]
+
+
+async def test_values_of_all_kinds_become_json(graphs: Make, warehouse: str) -> None:
+    (row,) = (await graphs().one(node(VALUES)))["rows"]
     assert row == {
         "big": str(1 << 60), "exact": "12345678901234567890.5", "float": 0.1, "nan": "nan", "yes": True, "none": None,
         "json": {"a": [1]}, "list": [1, 2], "bytes": "AAE=", "span": 86400.0, "at": "2026-05-01T12:00:00+00:00",
@@ -214,6 +216,138 @@ async def test_the_engine_shows_no_secrets(graphs: Make) -> None:
         await made.one(node("select * from pgflow.secret", connection="engine"))
 
 
+AS_READER = "select current_user::text as it"
+WRAPPED = "select word as it from ts_stat(case when set_config('role', 'none', true) is not null then $q${}$q$ end)"
+SEALED = "select array_to_tsvector(array[encode(sealed, 'hex')]) from pgflow.secret"
+LEAVING = (
+    WRAPPED.format(SEALED),
+    WRAPPED.replace("'none'", "'postgres'").format(SEALED),
+    WRAPPED.replace("'role', 'none'", "'session_authorization', 'postgres'").format(SEALED),
+    """select query_to_xml(case when set_config('role', 'none', false) is not null then
+        'select sealed from pgflow.secret' end, true, false, '')::text as it""",
+    "select set_config('role', session_user, true) as it",
+    "with off as materialized (select set_config('role', 'none', true)) select sealed as it from off, pgflow.secret",
+    "select done('set role none'), done('select sealed from pgflow.secret') as it",
+    "select done('set local role none') as it",
+    "select done('reset role') as it",
+    "select done('set session authorization default') as it",
+    "select done('reset session authorization') as it",
+    "select done('execute pgflow_look') as it",
+    "select sealed as it from pgflow.secret",
+    "select password as it from pgflow.user",
+    "select hash as it from pgflow.token",
+    "select hash as it from pgflow.session",
+    "set role none",
+    "reset role",
+    "do $$ begin set local role none; end $$",
+    "select 1 as it; set role none",
+    "delete from pgflow.secret returning sealed as it",
+    "select done('set transaction read write'), done('delete from pgflow.secret') as it",
+    "explain analyze delete from pgflow.secret",
+    "show role",
+    "select * from pgflow.look('set role none', '{}', '{}', 1) as it",
+    "select * from pgflow.look('select 1; set role none', '{}', '{}', 1) as it",
+    "select * from pgflow.look('select sealed from pgflow.secret', '{}', '{}', 1) as it",
+)
+
+
+async def test_no_query_leaves_the_reader_role_to_look_at_secrets(graphs: Make) -> None:
+    made = graphs()
+    ring = Keyring([new_key()])
+    sealed = ring.seal("hunter22", "pgflow", "TOKEN")
+    await made.engine.call(secrets.put("TOKEN", sealed))
+    with psycopg.connect(made.engine.settings.require_url(), autocommit=True) as connection:
+        connection.execute(
+            """create function done(what text) returns text language plpgsql as $$
+            declare given text; begin
+                if what like 'select %' then execute what into given; else execute what; end if;
+                return given;
+            end $$"""
+        )
+    nodes = {f"n{at}": node(query, connection="engine") for at, query in enumerate(LEAVING)}
+    with pytest.raises(TaskFailed, match=f"and {len(LEAVING) - 1} more failed"):
+        await made.run({"nodes": nodes})
+    assert made.query("select attempt from pgflow.outcome where task_id <> root_id") == [(1,)] * len(LEAVING), (
+        "for good"
+    )
+    assert made.query("select name from pgflow.secret") == [("TOKEN",)]
+    assert sealed.data.hex() not in made.stored()
+    assert (await made.one(node(AS_READER, connection="engine")))["rows"] == [{"it": "pgflow_reader"}]
+
+
+async def test_what_a_query_leaves_open_in_the_engine_is_not_gone_on_with(graphs: Make) -> None:
+    """A cursor that outlives its transaction is read when that commits, outside of the function that keeps the role."""
+    made = graphs()
+    with psycopg.connect(made.engine.settings.require_url(), autocommit=True) as connection:
+        connection.execute(
+            """create function peek() returns text language plpgsql as $$ begin
+                raise exception 'read as %', current_user;
+            end $$;
+            create function leave() returns text language plpgsql as $$ begin
+                execute 'declare later cursor with hold for select peek()';
+                return 'left';
+            end $$"""
+        )
+    given = await made.one(node("select leave() as it", connection="engine"))
+    assert given["rows"] == [{"it": "left"}]
+
+
+async def test_the_engine_gives_values_as_other_databases_do(graphs: Make, warehouse: str) -> None:
+    made = graphs()
+    same = (
+        node("select name, id > $1 as above, $2 as what from pgflow.task where name = $3", 0, "x", "graph"),
+        node("select $1 as n, $2 + 1 as m, $3::jsonb as o, $4 as none, $5::text[] as l, $6 as f, $7 as b, $8::int[] e",
+             5, 2**40, {"a": [1, {"b": "ä\\\""}]}, None, ["x", 'it"s,', None, "\\", "()"], 0.1, True, []),
+        node(VALUES),
+        node("select"),
+        node("select null::text as it union all select '' union all select '(,)' union all select '\"ä\n'"),
+        node("select n, row(n, 'a b', null) as pair, array[row(n, n)]::text[] as more from generate_series(1, 3) n"),
+        node("select n as it from generate_series(1, 30) n", limit=20, more="cut"),
+        node("select $q$ '1' $q$ || $1 as \"a \"\"b\"", "'; --"),
+        node("values ($1::date, $2::interval)", "2026-05-01", "1 day"),
+    )  # fmt: skip
+    for one in same[1:]:
+        elsewhere = await made.one(one)
+        one["config"]["connection"] = "engine"
+        assert await made.one(one) == elsewhere
+    same[0]["config"]["connection"] = "engine"
+    rows = (await made.one(same[0]))["rows"]
+    assert rows
+    assert rows[0] == {"name": "graph", "above": True, "what": "x"}
+
+
+async def test_a_query_of_the_engine_fails_as_one_elsewhere_does(graphs: Make) -> None:
+    made = graphs()
+    wrong = {
+        "select nothing from pgflow.task": 'column "nothing" does not exist',
+        "select id, id from pgflow.task": "several columns are called id",
+        "select generate_series(1, 3) as n": "more than 2 rows",
+        "select 1; select 2": "multiple commands",
+        "select $1::int + $2": "wrong number of parameters",
+    }
+    for query, said in wrong.items():
+        with pytest.raises(TaskFailed, match=said):
+            await made.one(node(query, connection="engine", limit=2))
+    with pytest.raises(TaskFailed, match=r"longer than 0\.05 s"):
+        await made.one(node("select pg_sleep(20)", connection="engine", timeout=0.05))
+
+
+async def test_without_the_function_of_the_readers_the_engine_is_not_looked_at(graphs: Make) -> None:
+    made = graphs()
+    look = node("select 1 as it", connection="engine")
+    with psycopg.connect(made.engine.settings.require_url(), autocommit=True) as connection:
+        connection.execute("alter function pgflow.look owner to pgflow_owner")
+        with pytest.raises(TaskFailed, match=r"`alter function pgflow\.look owner to pgflow_reader`"):
+            await made.one(look)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="does not belong to the reader role"):
+            connection.execute("select pgflow.look('select 1', '{}', '{}', 1)")
+        connection.execute("alter function pgflow.look owner to pgflow_reader")
+        assert (await made.one(look))["rows"] == [{"it": 1}]
+        connection.execute("drop function pgflow.look")
+        with pytest.raises(TaskFailed, match="pgflow migrate"):
+            await made.one(look)
+
+
 async def test_a_statement_ends_with_its_run(graphs: Make, warehouse: str) -> None:
     made = graphs()
     run = await made.start({"nodes": {"it": node("select pg_sleep(60)")}})
@@ -283,7 +417,7 @@ async def test_what_a_node_leaves_in_its_session_is_not_seen_by_the_next(graphs:
         "select set_config('search_path', 'elsewhere', false) as it",
         "select pg_advisory_lock(5)::text as it",
         "create temp table mine (id int)",
-        "set statement_timeout = 1",
+        "set statement_timeout = 500",
         "set default_transaction_read_only = on",
     )
     for query in left:
@@ -293,7 +427,7 @@ async def test_what_a_node_leaves_in_its_session_is_not_seen_by_the_next(graphs:
         assert first == last
     seen = """select current_setting('search_path') || coalesce(to_regclass('mine')::text, '') || (
         select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid())
-        || current_setting('default_transaction_read_only') as it, pg_sleep(0.01)::text as slept"""
+        || current_setting('default_transaction_read_only') as it, pg_sleep(0.6)::text as slept"""
     assert (await made.run(chain(node(seen))))[0] == '"$user", public0off'
 
 

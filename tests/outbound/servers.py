@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -90,6 +91,14 @@ async def serving(
         for writer in tuple(server.writers):
             writer.transport.abort()
         await asyncio.sleep(0)
+
+
+@contextmanager
+def unheard() -> Iterator[int]:
+    """A port of this host at which nobody listens, and nobody else can begin to meanwhile."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
 
 
 def certified(directory: Path, *names: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:

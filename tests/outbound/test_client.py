@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from pgflow.outbound.connecting import Resolve, Resolver
 from pgflow.outbound.errors import OutboundFailed, OutboundRefused
 from pgflow.outbound.policy import Policy
 from pgflow.outbound.reply import Reply
-from tests.outbound.servers import Request, certified, respond, serving
+from tests.outbound.servers import Request, certified, respond, serving, unheard
 
 HERE = Policy.parse(["127.0.0.1"])
 
@@ -203,7 +204,7 @@ async def test_a_server_that_drips_is_left_in_time(part: str) -> None:
             await outbound.request("GET", server.url)
         assert time.monotonic() - begun < 20  # of 100
         if part == "body":
-            reply = await outbound.request("GET", server.url, cut=True)
+            reply = await outbound.request("GET", server.url, cut=True, timeout=5)
             assert (reply.status, reply.cut) == (200, True)
 
 
@@ -248,16 +249,23 @@ async def test_what_is_no_proper_answer_is_told(answer: bytes) -> None:
 
 
 async def test_errors_say_where_and_keep_the_rest_of_the_url_to_themselves() -> None:
-    async with serving() as gone:
-        pass
     async with Outbound(HERE) as outbound:
-        with pytest.raises(OutboundFailed, match=r"no connection: .*refused") as failed:
-            await outbound.request("GET", f"{gone.url}/T0/B0/token?secret=1")
+        with unheard() as port, pytest.raises(OutboundFailed, match=r"no connection: .*refused") as failed:
+            await outbound.request("GET", f"http://127.0.0.1:{port}/T0/B0/token?secret=1")
     assert "token" not in str(failed.value)
     assert "secret" not in str(failed.value)
 
 
-async def test_a_name_that_nobody_knows_and_a_resolver_that_hangs_are_told() -> None:
+async def test_a_name_that_nobody_knows_and_a_resolver_that_hangs_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = socket.getaddrinfo
+
+    def getaddrinfo(host: str, *rest: Any, **options: Any) -> Any:
+        if host == "nobody.invalid":
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return asked(host, *rest, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
     async def hang(_: str, __: int) -> Sequence[str]:
         await asyncio.sleep(60)
         return []
@@ -330,6 +338,20 @@ def test_retry_after_is_read_in_both_its_forms() -> None:
     later = (now + timedelta(seconds=90)).strftime("%a, %d %b %Y %H:%M:%S GMT")
     said = {"30": 30.0, " 7 ": 7.0, later: 90.0, "Fri, 01 May 2020 00:00:00 GMT": 0.0, "9" * 400: 7 * 86400.0}
     assert {text: reply(**{"retry-after": text}).retry_after(now) for text in said} == said
-    for nonsense in ("", "soon", "-1", "1e3", "½", "Fri, 99 May"):
+    for nonsense in ("", "soon", "-1", "1e3", "½", "Fri, 99 May", f"Mon, 01 Jan 2020 00:00:00 +{'9' * 20}"):
         assert reply(**{"retry-after": nonsense}).retry_after(now) is None
     assert reply().retry_after() is None
+
+
+@pytest.mark.parametrize("charset", ["idna", "punycode", "undefined", "hex", "utf-16", "none-such", "a" * 300])
+async def test_an_answer_is_text_whatever_its_headers_say(charset: str) -> None:
+    odd = respond(
+        503, b"\xff not so.", content_type=f"text/plain; charset={charset}",
+        retry_after=f"Mon, 01 Jan 2020 00:00:00 +{'9' * 20}",
+    )  # fmt: skip
+    async with serving(odd) as server, Outbound(HERE) as outbound:
+        answer = await outbound.request("GET", server.url)
+    assert answer.retry_after() is None
+    assert isinstance(answer.text, str)
+    if charset != "utf-16":
+        assert answer.text == "\ufffd not so."

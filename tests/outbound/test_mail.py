@@ -11,7 +11,7 @@ from pgflow.errors import ArgumentError, ConfigError, PgflowError
 from pgflow.outbound.errors import OutboundFailed
 from pgflow.outbound.mail import Mail, Mailer
 from tests.outbound.mailbox import mailbox
-from tests.outbound.servers import certified
+from tests.outbound.servers import certified, unheard
 
 LETTER = Mail(["ann@example.com", "Bob <bob@example.com>"], "Run 42 failed", "It failed.\n.\nSee you. ½", id="msg-1-2")
 
@@ -101,10 +101,8 @@ async def test_what_the_server_refuses_is_told(command: str, said: str) -> None:
 
 
 async def test_a_server_that_is_not_there_is_told() -> None:
-    async with mailbox() as box:
-        pass
-    with pytest.raises(OutboundFailed, match=f"127.0.0.1:{box.port}"):
-        await Mailer(f"smtp://127.0.0.1:{box.port}", "flow@example.com").send(LETTER)
+    with unheard() as port, pytest.raises(OutboundFailed, match=f"127.0.0.1:{port}"):
+        await Mailer(f"smtp://127.0.0.1:{port}", "flow@example.com").send(LETTER)
 
 
 @pytest.mark.parametrize("url", ["", "mail.example", "http://mail.example", "smtp://", "smtp://host:x", "smtp://[x"])

@@ -57,7 +57,7 @@ class Tool(Config):
     parameters: Schema | None = Field(
         default=None,
         description="A JSON Schema of its arguments; of tasks and workflows, what their code or definition says unless "
-        "given.",
+        "given. An HTTP call takes no others unless it says so, as with `additionalProperties`.",
     )
     task: Name | None = Field(default=None, description="A registered task.")
     workflow: Name | None = Field(default=None, description="A workflow, of code or a graph: a child of this run.")

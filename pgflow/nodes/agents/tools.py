@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 
 import orjson
 
@@ -49,7 +49,12 @@ _WORDS = {
     "required": ["task"],
     "additionalProperties": False,
 }
-_NOTHING = {"type": "object", "properties": {}}
+_NOTHING: dict[str, Any] = {"type": "object", "properties": {}}
+_SAYING_MORE = {
+    "additionalProperties", "unevaluatedProperties", "patternProperties", "propertyNames", "dependentSchemas", "$ref",
+    "allOf", "anyOf", "oneOf", "if",
+}  # fmt: skip
+"""With one of these a schema may have arguments that do not stand in its `properties`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +119,7 @@ class Catalogue:
             return [Entry(name, tool.description or config.agents[tool.agent].description, _WORDS, route)]
         if tool.http is not None:
             said = tool.description or f"{tool.http.method} {tool.http.url.partition('?')[0]}"
-            return [Entry(name, said, tool.parameters or _NOTHING, route)]
+            return [Entry(name, said, _closed(tool.parameters or _NOTHING), route)]
         description, schema = await self._known(tool)
         return [Entry(name, tool.description or description, tool.parameters or schema, route)]
 
@@ -231,19 +236,40 @@ def _cleaned(value: Any) -> Any:
 
 def filled(given: Given, tool: Tool, args: Mapping[str, Any]) -> Given:
     """The config of an HTTP call with a model's arguments in it. They are only ever data: encoded in the path, the
-    query or the body, and never where an expression is looked for; what the author has fixed stays as it is."""
-    config = dict(given.config)
+    query or the body, and never where an expression is looked for; what the author has fixed stays as it is.
+
+    Raises:
+        PayloadError: an argument would lead to another resource, or has no place in this call.
+    """
+    config, places = dict(given.config), given.places
     url = str(config["url"])
     in_path = set(PLACEHOLDER.findall(url))
-    config["url"] = PLACEHOLDER.sub(lambda found: quote(_text(args.get(found[1], "")), safe=""), url)
+    config["url"] = PLACEHOLDER.sub(lambda found: _segment(found[1], args), url)
     rest = {name: value for name, value in args.items() if name not in in_path}
     assert tool.http is not None
-    if tool.http.method in WITH_BODY:
-        if rest:
-            config["body"] = {"json": rest}
-    else:
-        config["query"] = {**{name: _flat(value) for name, value in rest.items()}, **(config.get("query") or {})}
-    return Given(config, given.places)
+    if tool.http.method not in WITH_BODY:
+        fixed = {name for name, _ in parse_qsl(url.partition("?")[2], keep_blank_values=True)}
+        asked = {name: _flat(value) for name, value in rest.items() if name not in fixed}
+        config["query"] = {**asked, **(config.get("query") or {})}
+    elif rest and config.get("body") is not None:
+        raise PayloadError(f"the body is fixed, so there is no place for {', '.join(rest)}", path="arguments")
+    elif rest:
+        config["body"] = {"json": rest}
+        places = [place for place in places if place[0] != "body"]
+    return Given(config, places)
+
+
+def _segment(name: str, args: Mapping[str, Any]) -> str:
+    """An argument in the path. Without characters, or as dots, it would take part of the path away."""
+    text = _text(args.get(name, ""))
+    if text in ("", ".", ".."):
+        raise PayloadError("this stands in a path; it can be neither empty nor . nor ..", path=f"arguments.{name}")
+    return quote(text, safe="")
+
+
+def _closed(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A schema that allows the arguments it declares, and others only if it says so itself."""
+    return schema if schema.keys() & _SAYING_MORE else {**schema, "additionalProperties": False}
 
 
 def _flat(value: Any) -> Any:
