@@ -19,13 +19,13 @@ from pgflow.cli.history import history
 from pgflow.cli.parameters import ID, LIMIT, PRIORITY, STATE, duration, instant, pair
 from pgflow.cli.steering import COMMANDS as STEERING
 from pgflow.cli.task import COLUMNS, list_tasks
-from pgflow.engine import diagnosis
+from pgflow.engine import definitions, diagnosis
 from pgflow.engine.diagnosis import Registered
 from pgflow.engine.enqueue import Request, Spec
 from pgflow.errors import ArgumentError, NotFound, TaskCancelled, TaskFailed
 from pgflow.model import Priority, State
 from pgflow.sdk.client import Client
-from pgflow.sdk.registry.start import queue_of
+from pgflow.sdk.registry.start import queue_in
 from pgflow.sdk.task import check_queue
 
 
@@ -45,13 +45,13 @@ for _command in (*STEERING, history, replay):
 @click.option("--delay", type=duration, help="Start no sooner than this from now, as in 1h30m.")
 @click.option("--at", type=instant, help="Start no sooner than this, as in 2026-05-01T09:00 (local) or with a Z.")
 @click.option("--queue", help="Where it waits: a workflow in its own queue, a task in `default`, unless given.")
-@click.option("--priority", type=PRIORITY, default="normal", show_default=True)
+@click.option("--priority", type=PRIORITY, help="A graph's own, else normal, unless given.")
 @click.option("--tag", "tags", type=pair, multiple=True, help="A word to find it by. Repeat.")
 @click.option("--wait", is_flag=True, help="Wait for the result, as `pgflow run result` does.")
 @click.option("--timeout", type=duration, help="Wait no longer than this.")
 def start(
     name: str, arguments: str, key: str | None, delay: float | None, at: datetime | None, queue: str | None,
-    priority: str, tags: Sequence[tuple[str, str]], wait: bool, timeout: float | None,
+    priority: str | None, tags: Sequence[tuple[str, str]], wait: bool, timeout: float | None,
 ) -> ExitCode | None:  # fmt: skip
     """Start a run of the task or workflow NAME.
 
@@ -73,17 +73,25 @@ def start(
     if key is not None and not 0 < len(key) <= 500:
         raise ArgumentError("a key is 1 to 500 characters long")
     text = sys.stdin.read() if arguments == "-" else arguments
-    payload = codec.encode(_arguments(text), limit=config.load().payload_limit)
+    given, limit = _arguments(text), config.load().payload_limit
     if queue is not None:
         check_queue(queue, "--queue")
     with connection.session("cli") as session:
         client = Client(config.load(), actor=connection.actor()).on(session.connection)
-        queue = queue or client._drive(queue_of(name))
-        spec = Spec(name, queue, Priority[priority.upper()])
-        asked = Request(spec, payload, key, delay, at, codec.encode(dict(tags)) if tags else None)
+        known = session.run(definitions.newest(name))
+        graph = known is not None and known.kind == "graph"
+        if known is not None and graph:
+            from pgflow.nodes import publishing_verbs  # who starts no graph does not pay for importing it
+
+            options = publishing_verbs.Asked(key, dict(tags), priority, delay, at, queue)
+            asked = publishing_verbs.request(name, known.document, given, options, limit=limit)
+        else:
+            spec = Spec(name, queue or queue_in(known), Priority[(priority or "normal").upper()])
+            payload = codec.encode(given, limit=limit)
+            asked = Request(spec, payload, key, delay, at, codec.encode(dict(tags)) if tags else None)
         (handle,) = client.enqueue_many([asked])
         crew = session.run(diagnosis.registered())
-        warning = _unheard(crew, name, queue)
+        warning = _unheard(crew, name, asked.spec.queue, graph=graph)
         if handle.existed:
             output.note(f"the key is taken: this is the run that holds it, {handle.id}")
         elif warning:
@@ -118,11 +126,11 @@ def _refuse_constant(text: str) -> NoReturn:
     raise ArgumentError(f"{text} is no JSON")
 
 
-def _unheard(crew: Sequence[Registered], name: str, queue: str) -> str | None:
+def _unheard(crew: Sequence[Registered], name: str, queue: str, *, graph: bool) -> str | None:
     """Why nobody will run this task as things are, if so."""
     if not crew:
         return "no worker is running; start one with `pgflow worker`"
-    knowing = [worker for worker in crew if name in worker.tasks]
+    knowing = [worker for worker in crew if graph or name in worker.tasks]  # every worker can follow a graph
     if not knowing:
         close = difflib.get_close_matches(name, {task for worker in crew for task in worker.tasks})
         meant = f"; did you mean {' or '.join(close)}?" if close else "; it waits until one has"

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from pgflow import cron
 from pgflow.cron import Timetable
 from pgflow.db.call import Session
-from pgflow.engine import diagnosis
+from pgflow.engine import definitions, diagnosis
 from pgflow.engine.schedules import Schedule
 from pgflow.sdk.registry.schedules import Timing, schedule_of, timetable_of
 
@@ -47,6 +47,9 @@ def unheard(session: Session, task: str) -> str | None:
     known = {name for worker in session.run(diagnosis.registered()) for name in worker.tasks}
     if not known or task in known:
         return None
+    found = session.run(definitions.newest(task))
+    if found is not None and found.kind == "graph":
+        return None  # every worker can follow it
     close = difflib.get_close_matches(task, known)
     meant = f"; did you mean {' or '.join(close)}?" if close else ""
     return f"no running worker has code for a task named {task!r}{meant}"

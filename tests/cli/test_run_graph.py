@@ -13,6 +13,22 @@ from tests.graphs.test_forking import LINE, World, act, edges, world
 __all__ = ["world"]
 
 
+async def test_a_graph_is_started_as_its_definition_says(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGFLOW_DATABASE_URL", world.engine.settings.require_url())
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    await world.publish({**LINE, "input": schema, "priority": "high", "tags": {"a": "b"}})  # type: ignore[dict-item]
+    name = "graph"
+    refused = invoke("run", "start", name, '{"n": "three"}')
+    assert refused.code == 2
+    assert "n" in refused.err
+    begun = invoke("run", "start", name, '{"n": 3}', "--tag", "c=d", "--json").json
+    warning = begun["warning"] or ""
+    assert "has code for" not in warning
+    shown = invoke("run", "show", begun["id"], "--json").json
+    assert (shown["priority"], shown["tags"]) == ("high", {"a": "b", "c": "d"})
+    assert "has code for" not in invoke("schedule", "create", "s", name, "--every", "1h", "--input", '{"n": 3}').err
+
+
 async def test_a_graph_is_shown_begun_again_and_compared(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGFLOW_DATABASE_URL", world.engine.settings.require_url())
     world.broken = {"load"}
