@@ -29,6 +29,11 @@ HINT = (
 )
 
 
+def pause(failures: int) -> float:
+    """Seconds of rest after so many failures in a row."""
+    return min(LONGEST, 0.05 * 2.0 ** min(failures, 6)) * random.uniform(0.5, 1.0)
+
+
 class Patience:
     """What one of them has met since the database last answered.
 
@@ -56,7 +61,7 @@ class Patience:
             )  # fmt: skip
         elif self.failures == 1:
             log.warning("database trouble; waiting", service=self._service, error=first_line(error))
-        return min(LONGEST, 0.05 * 2.0 ** min(self.failures, 6)) * random.uniform(0.5, 1.0)
+        return pause(self.failures)
 
     def over(self) -> None:
         """The database has answered."""

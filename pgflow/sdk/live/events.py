@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -30,6 +29,7 @@ from pgflow.config import Settings
 from pgflow.db.call import Call
 from pgflow.db.failures import is_outage, is_passing
 from pgflow.db.link import Link
+from pgflow.db.patience import pause
 from pgflow.engine import events
 from pgflow.engine.events import EVERYTHING, Cursor, Event, Filter, Page
 from pgflow.sdk.live.batch import Batch, channel, decode
@@ -158,7 +158,7 @@ class Events:
                     if not is_passing(error):
                         raise
                     failures += 1
-                    await asyncio.sleep(min(1.0, 0.05 * 2.0 ** min(failures, 6)) * random.uniform(0.5, 1.0))
+                    await asyncio.sleep(pause(failures))
         except Exception:  # noqa: BLE001 (whatever it is, the watchers have to know)
             logs.tell(
                 logging.ERROR, "events cannot be followed; everybody who watches has to subscribe again", exc_info=True
